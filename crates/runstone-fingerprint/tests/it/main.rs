@@ -1,0 +1,11 @@
+//! Integration tests: published vectors, error texts, a slow second opinion, the real client.
+#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a test that is left out says so where the person who runs it sees it"
+)]
+
+mod client;
+mod directories;
+mod errors;
+mod tree;
