@@ -1,0 +1,291 @@
+//! Commands: what callers ask to be changed, as the use cases hand it to the writer.
+//!
+//! A command is complete: time, ids and random bytes are in it, so that deciding it again gives
+//! the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::{Claim, Salt};
+use crate::fact::{EnvironmentNo, OrganizationKind, OrganizationNo, Seen, SnapshotNo};
+use crate::id::{Digest, Micros};
+use crate::name::EnvironmentKind;
+use crate::report::Report;
+use crate::role::Role;
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// The holder of the key with this verifier; looked up again when the command is decided,
+    /// so that revocation is immediate.
+    Key(Digest),
+    /// Nobody.
+    Anonymous,
+    /// A part of Runstone itself, which may do everything.
+    System(&'static str),
+}
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Who asks.
+    pub caller: Caller,
+    /// Name of the organization; empty for the server.
+    pub organization: String,
+    /// What is asked.
+    pub action: Action,
+    /// Random bytes for private bodies; never used twice.
+    pub salt: Salt,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Create an environment or put it again.
+    PutEnvironment(PutEnvironment),
+    /// Change what is given.
+    PatchEnvironment(PatchEnvironment),
+    /// Hide an environment.
+    ArchiveEnvironment {
+        /// Name.
+        environment: String,
+    },
+    /// Give an environment another name.
+    RenameEnvironment {
+        /// Name.
+        environment: String,
+        /// New name, already valid.
+        new_name: String,
+    },
+    /// Add a physical environment to a logical one.
+    JoinEnvironment {
+        /// Logical environment.
+        logical: String,
+        /// Physical environment.
+        physical: String,
+    },
+    /// Set and remove tags of an environment.
+    TagEnvironment {
+        /// Name.
+        environment: String,
+        /// Keys (already valid) and values.
+        set: BTreeMap<String, String>,
+        /// Keys; applied after `set`.
+        remove: Vec<String>,
+    },
+    /// Record what runs.
+    RecordReport(RecordReport),
+    /// Journal what has been observed since the last entry of an environment.
+    RecordObservation {
+        /// Environment.
+        environment: EnvironmentNo,
+        /// What this process observed and did not yet share.
+        unshared: Option<Seen>,
+    },
+    /// Share when environments were last seen. Operational, makes no entry.
+    ShareSeen(Vec<(OrganizationNo, EnvironmentNo, Seen)>),
+    /// Make an organization, or change what differs.
+    PutOrganization {
+        /// Random id for a new one.
+        id: String,
+        /// Name, already valid.
+        name: String,
+        /// Kind; fixed at creation.
+        kind: OrganizationKind,
+        /// Readable by anyone.
+        public: bool,
+        /// Free text.
+        description: String,
+    },
+    /// Make a user, or change what differs.
+    PutUser {
+        /// Name.
+        name: String,
+        /// E-mail address, may be empty.
+        email: String,
+    },
+    /// Give a user a role in the command's organization.
+    PutRole {
+        /// Name of the user.
+        user: String,
+        /// Role.
+        role: Role,
+    },
+    /// Make a personal key, unless one with this verifier exists.
+    PutUserKey {
+        /// Name of the user.
+        user: String,
+        /// The key.
+        key: NewKey,
+    },
+    /// Make a service account, or change what differs.
+    PutServiceAccount {
+        /// Name.
+        name: String,
+        /// Role.
+        role: Role,
+        /// Free text.
+        description: String,
+    },
+    /// Make a key of a service account, unless one with this verifier exists.
+    PutServiceAccountKey {
+        /// Name of the account.
+        account: String,
+        /// The key.
+        key: NewKey,
+    },
+    /// Journal that another signing key comes into use.
+    RotateKey {
+        /// Generation of the new key.
+        generation: u32,
+    },
+    /// Journal the first entry of an epoch.
+    BeginEpoch {
+        /// The new epoch.
+        epoch: String,
+        /// Origin of the one before.
+        origin: String,
+        /// Size continued from.
+        size: u64,
+        /// Root continued from.
+        root: Digest,
+        /// Size of the highest checkpoint known to be signed.
+        signed_size: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Journal a jump back of the clock.
+    NoteClockMovedBack {
+        /// Microseconds.
+        by: i64,
+    },
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// Management id.
+    pub id: String,
+    /// HMAC-SHA-256(pepper, SHA-256(key)).
+    pub verifier: Digest,
+    /// Free text.
+    pub description: String,
+    /// When it ends.
+    pub expires_at: Option<Micros>,
+}
+
+/// See the environment contract, section 3.1. Names are already valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutEnvironment {
+    /// Name.
+    pub name: String,
+    /// Type.
+    pub kind: EnvironmentKind,
+    /// Empty keeps the old one.
+    pub description: String,
+    /// None keeps the old one, false for a new one.
+    pub include_scaling: Option<bool>,
+    /// None keeps the old one.
+    pub require_provenance: Option<bool>,
+    /// None keeps the old ones.
+    pub included_environments: Option<Vec<String>>,
+    /// Names of policies; none exist yet.
+    pub policies: Option<Vec<String>>,
+}
+
+/// See the environment contract, section 3.2.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PatchEnvironment {
+    /// Which environment.
+    pub environment: String,
+    /// New text.
+    pub description: Option<String>,
+    /// New setting.
+    pub include_scaling: Option<bool>,
+    /// Whole new list.
+    pub included_environments: Option<Vec<String>>,
+    /// Names of policies; none exist yet.
+    pub policies: Option<Vec<String>>,
+}
+
+/// A report, already read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordReport {
+    /// Which environment.
+    pub environment: String,
+    /// Type of the report.
+    pub kind: EnvironmentKind,
+    /// What runs.
+    pub report: Arc<Report>,
+    /// What the reporter says of it.
+    pub claim: Option<Claim>,
+    /// Unchanged reports this process saw since the last entry and did not yet share.
+    pub unshared: Option<Seen>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Something new exists.
+    Created,
+    /// Something changed.
+    Changed,
+    /// It was so already; nothing was journalled.
+    Unchanged,
+    /// A report made this snapshot.
+    Snapshot(SnapshotNo),
+    /// A report was a replay and was left out.
+    Replayed,
+}
+
+/// A command is refused. The texts are those the API contracts fix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the message says it; fields are what it names")]
+pub enum Refusal {
+    #[error("Unauthorized")]
+    Unauthorized,
+    #[error("You don't have permission to access this resource")]
+    Forbidden,
+    #[error("User does not have permission to archive environment")]
+    ForbiddenToArchive,
+    #[error("Environment named '{name}' does not exist for organization '{organization}'")]
+    EnvironmentMissing { name: String, organization: String },
+    #[error("Environment named '{name}' has been archived for organization '{organization}'")]
+    EnvironmentArchived { name: String, organization: String },
+    #[error("Environment named '{name}' already exists for organization '{organization}'")]
+    EnvironmentExists { name: String, organization: String },
+    #[error("Environment '{name}' already exists with type '{kind}'")]
+    EnvironmentOfOtherKind { name: String, kind: EnvironmentKind },
+    #[error("Policy '{name}' does not exist in organization '{organization}'")]
+    PolicyMissing { name: String, organization: String },
+    #[error("Can only add physical environments to logical environments")]
+    MemberIsLogical,
+    #[error("Environment '{name}' is not a logical environment")]
+    NotLogical { name: String },
+    #[error("cannot report a snapshot to the logical environment {name}")]
+    ReportToLogical { name: String },
+    #[error(
+        "environment {name} already exists with type {kind}, which does not match the snapshot type {reported}"
+    )]
+    ReportOfOtherKind {
+        name: String,
+        kind: EnvironmentKind,
+        reported: EnvironmentKind,
+    },
+    #[error("organization '{name}' does not exist")]
+    OrganizationMissing { name: String },
+    #[error("user '{name}' does not exist")]
+    UserMissing { name: String },
+    #[error("service account '{name}' does not exist in organization '{organization}'")]
+    AccountMissing { name: String, organization: String },
+    #[error("organization '{name}' is {kind}; its kind cannot change", kind = kind.as_str())]
+    OrganizationOfOtherKind {
+        name: String,
+        kind: OrganizationKind,
+    },
+    #[error("the key of '{owner}' is already in use by someone else")]
+    KeyInUse { owner: String },
+    #[error("{what} exceeds the limit of {limit}")]
+    LimitExceeded { what: &'static str, limit: u64 },
+}
+

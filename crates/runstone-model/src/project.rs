@@ -1,0 +1,793 @@
+//! The projection: which rows of the query tables follow from an entry.
+//!
+//! The same function runs when an entry is made and when the tables are rebuilt from the
+//! journal, so that both give the same rows. It judges nothing: what was decided stands in the
+//! event.
+
+use std::sync::Arc;
+
+use crate::event::{Effects, Entry, Event, Settings, Subject};
+use crate::fact::{
+    ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Membership,
+    Organization, OrganizationNo, Principal, Record, ServiceAccount, Snapshot, SnapshotNo, Span,
+    User,
+};
+use crate::id::Micros;
+use crate::name::EnvironmentKind;
+use crate::state::{Element, Head, Step, keyframe_due};
+use crate::view::{Need, Row, View};
+
+/// An entry does not fit the facts before it: the journal or the tables are damaged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// A fact has to be loaded first.
+    #[error("a needed fact is not loaded: {0:?}")]
+    Need(crate::view::FactKey),
+    /// The entry speaks of something that is not there, or differs from it.
+    #[error("entry {index} does not follow from the entries before it: {what}")]
+    Contradiction {
+        /// Which entry.
+        index: EntryIndex,
+        /// In which way.
+        what: String,
+    },
+}
+
+impl From<Need> for Misfit {
+    fn from(need: Need) -> Self {
+        Self::Need(need.0)
+    }
+}
+
+/// Rows in the order they are to be written; each is already applied to the view.
+struct Rows<'a> {
+    view: &'a mut View,
+    rows: Vec<Row>,
+    organization: OrganizationNo,
+    index: EntryIndex,
+    received: Micros,
+}
+
+impl Rows<'_> {
+    fn put(&mut self, row: Row) {
+        self.view.apply(&row);
+        self.rows.push(row);
+    }
+
+    fn contradiction(&self, what: impl Into<String>) -> Misfit {
+        Misfit::Contradiction {
+            index: self.index,
+            what: what.into(),
+        }
+    }
+
+    fn environment(&self, no: EnvironmentNo) -> Result<Environment, Misfit> {
+        self.view
+            .environment(self.organization, no)?
+            .map(Arc::unwrap_or_clone)
+            .ok_or_else(|| self.contradiction(format!("no environment {}", no.0)))
+    }
+}
+
+/// The facts [`project`] reads for `event`, as far as they can be told beforehand.
+pub fn needs(organization: OrganizationNo, entry: &Entry) -> Vec<crate::view::FactKey> {
+    use crate::view::FactKey;
+    let mut keys: Vec<FactKey> = entry
+        .subjects
+        .iter()
+        .map(|(subject, _)| FactKey::Subject(organization, *subject))
+        .collect();
+    keys.push(FactKey::Counters(organization));
+    if let Event::SnapshotRecorded {
+        environment,
+        effects,
+        ..
+    } = &entry.event
+    {
+        keys.push(FactKey::Environment(organization, *environment));
+        keys.push(FactKey::Head(organization, *environment));
+        keys.push(FactKey::LogicalsOf(organization, *environment));
+        for (identity, _) in &effects.added {
+            keys.push(FactKey::Record(organization, Arc::clone(identity)));
+        }
+    }
+    keys
+}
+
+/// Rows that follow from `entry` at `index` of the log of `organization`; the view follows.
+/// When a fact is missing nothing is changed, so that the call can be repeated.
+pub fn project(
+    organization: OrganizationNo,
+    index: EntryIndex,
+    entry: &Entry,
+    view: &mut View,
+) -> Result<Vec<Row>, Misfit> {
+    // Everything that may be missing is read before anything is applied.
+    for (subject, previous) in &entry.subjects {
+        let known = view.subject(organization, *subject)?;
+        if known != *previous {
+            return Err(Misfit::Contradiction {
+                index,
+                what: format!("previous entry of {} is not {previous:?}", subject.to_text()),
+            });
+        }
+    }
+    preload(organization, entry, view)?;
+    let mut rows = Rows {
+        view,
+        rows: Vec::new(),
+        organization,
+        index,
+        received: entry.received,
+    };
+    for (subject, _) in &entry.subjects {
+        rows.put(Row::Subject(organization, *subject, index));
+    }
+    project_event(&mut rows, &entry.event)?;
+    if let (Some(claim), Some(Subject::Environment(no))) = (
+        &entry.claim,
+        entry.subjects.first().map(|(subject, _)| *subject),
+    ) && let Some(sequence) = claim.sequence
+    {
+        rows.put(Row::Sequence(organization, no, claim.by.clone(), sequence));
+    }
+    Ok(rows.rows)
+}
+
+/// Reads every fact the projection will read, so that a missing one stops it before it starts.
+fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(), Need> {
+    let logical_facts = |no: EnvironmentNo, members: &[EnvironmentNo]| -> Result<(), Need> {
+        view.head(organization, no)?;
+        for member in members {
+            if let Some(head) = view.head(organization, *member)? {
+                records_without_counts(organization, &head, view)?;
+            }
+        }
+        Ok(())
+    };
+    match &entry.event {
+        Event::SnapshotRecorded {
+            environment,
+            effects,
+            ..
+        } => {
+            view.environment(organization, *environment)?;
+            view.head(organization, *environment)?;
+            view.counters(organization)?;
+            for (identity, _) in &effects.added {
+                view.record(organization, identity)?;
+            }
+            for logical in view.logicals_of(organization, *environment)?.iter() {
+                if let Some(logical) = view.environment(organization, *logical)? {
+                    logical_facts(logical.no, &logical.members)?;
+                }
+                for (identity, _) in &effects.added {
+                    view.record(organization, &without_count(identity))?;
+                }
+            }
+        }
+        Event::EnvironmentCreated { settings, .. } => {
+            view.counters(organization)?;
+            for member in &settings.members {
+                if let Some(head) = view.head(organization, *member)? {
+                    records_without_counts(organization, &head, view)?;
+                }
+            }
+        }
+        Event::EnvironmentChanged { no, settings, .. } => {
+            view.counters(organization)?;
+            view.environment(organization, *no)?;
+            logical_facts(*no, &settings.members)?;
+        }
+        Event::EnvironmentArchived { no, .. } => {
+            view.environment(organization, *no)?;
+            for logical in view.logicals_of(organization, *no)?.iter() {
+                view.environment(organization, *logical)?;
+            }
+        }
+        Event::EnvironmentRenamed { no, .. }
+        | Event::EnvironmentTagged { no, .. } => {
+            view.environment(organization, *no)?;
+        }
+        Event::OrganizationChanged { no, .. } => {
+            view.organization(*no)?;
+        }
+        Event::UserChanged { no, .. } => {
+            view.user(*no)?;
+        }
+        Event::ServiceAccountChanged { no, .. } => {
+            view.account(organization, *no)?;
+        }
+        _ => {
+            view.counters(organization)?;
+        }
+    }
+    Ok(())
+}
+
+fn without_count(identity: &Arc<Identity>) -> Arc<Identity> {
+    if identity.count.is_none() {
+        return Arc::clone(identity);
+    }
+    Arc::new(Identity {
+        count: None,
+        ..Identity::clone(identity)
+    })
+}
+
+fn records_without_counts(
+    organization: OrganizationNo,
+    head: &Head,
+    view: &View,
+) -> Result<(), Need> {
+    for element in &head.elements {
+        if element.identity.count.is_some() {
+            view.record(organization, &without_count(&element.identity))?;
+        }
+    }
+    Ok(())
+}
+
+fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    match event {
+        Event::OrganizationCreated {
+            no,
+            id,
+            name,
+            kind,
+            public,
+            description,
+            ..
+        } => {
+            let mut counters = rows.view.counters(organization)?;
+            counters.organizations = counters.organizations.max(no.0);
+            rows.put(Row::Counters(organization, counters));
+            rows.put(Row::Organization(Arc::new(Organization {
+                no: *no,
+                id: id.clone(),
+                name: name.clone(),
+                kind: *kind,
+                public: *public,
+                description: description.clone(),
+                created_at: rows.received,
+                modified_at: rows.received,
+            })));
+        }
+        Event::OrganizationChanged {
+            no,
+            public,
+            description,
+            ..
+        } => {
+            let known = rows
+                .view
+                .organization(*no)?
+                .ok_or_else(|| rows.contradiction("no such organization"))?;
+            rows.put(Row::Organization(Arc::new(Organization {
+                public: *public,
+                description: description.clone(),
+                modified_at: rows.received,
+                ..Organization::clone(&known)
+            })));
+        }
+        Event::UserCreated {
+            no, name, email, ..
+        } => {
+            let mut counters = rows.view.counters(organization)?;
+            counters.users = counters.users.max(no.0);
+            rows.put(Row::Counters(organization, counters));
+            rows.put(Row::User(Arc::new(User {
+                no: *no,
+                name: name.clone(),
+                email: email.clone(),
+                created_at: rows.received,
+            })));
+        }
+        Event::UserChanged {
+            no, name, email, ..
+        } => {
+            let known = rows
+                .view
+                .user(*no)?
+                .ok_or_else(|| rows.contradiction("no such user"))?;
+            rows.put(Row::User(Arc::new(User {
+                name: name.clone(),
+                email: email.clone(),
+                ..User::clone(&known)
+            })));
+        }
+        Event::UserKeyCreated {
+            user,
+            key,
+            expires_at,
+            secret,
+            ..
+        } => rows.put(Row::Key(Arc::new(ApiKey {
+            verifier: secret.verifier,
+            id: key.clone(),
+            principal: Principal::User(*user),
+            description: secret.description.clone(),
+            created_at: rows.received,
+            expires_at: *expires_at,
+            revoked_at: None,
+        }))),
+        Event::RoleGranted { user, role } => rows.put(Row::Membership(Membership {
+            organization,
+            user: *user,
+            role: *role,
+        })),
+        Event::ServiceAccountCreated {
+            no,
+            name,
+            role,
+            description,
+            ..
+        } => {
+            let mut counters = rows.view.counters(organization)?;
+            counters.accounts = counters.accounts.max(no.0);
+            rows.put(Row::Counters(organization, counters));
+            rows.put(Row::Account(Arc::new(ServiceAccount {
+                organization,
+                no: *no,
+                name: name.clone(),
+                role: *role,
+                description: description.clone(),
+                created_at: rows.received,
+            })));
+        }
+        Event::ServiceAccountChanged {
+            no,
+            role,
+            description,
+            ..
+        } => {
+            let known = rows
+                .view
+                .account(organization, *no)?
+                .ok_or_else(|| rows.contradiction("no such service account"))?;
+            rows.put(Row::Account(Arc::new(ServiceAccount {
+                role: *role,
+                description: description.clone(),
+                ..ServiceAccount::clone(&known)
+            })));
+        }
+        Event::ServiceAccountKeyCreated {
+            account,
+            key,
+            expires_at,
+            secret,
+            ..
+        } => rows.put(Row::Key(Arc::new(ApiKey {
+            verifier: secret.verifier,
+            id: key.clone(),
+            principal: Principal::Account(organization, *account),
+            description: secret.description.clone(),
+            created_at: rows.received,
+            expires_at: *expires_at,
+            revoked_at: None,
+        }))),
+        Event::EnvironmentCreated {
+            no,
+            name,
+            kind,
+            settings,
+            snapshot,
+            ..
+        } => {
+            let mut counters = rows.view.counters(organization)?;
+            counters.environments = counters.environments.max(no.0);
+            rows.put(Row::Counters(organization, counters));
+            let received = rows.received;
+            rows.put(Row::Environment(Arc::new(Environment {
+                organization,
+                no: *no,
+                name: name.clone(),
+                kind: *kind,
+                description: settings.description.clone(),
+                include_scaling: settings.include_scaling,
+                require_provenance: settings.require_provenance,
+                members: settings.members.clone(),
+                tags: std::collections::BTreeMap::new(),
+                created_at: received,
+                modified_at: received,
+                archived_at: None,
+                snapshots: 0,
+                changed_at: None,
+            })));
+            rows.put(Row::EnvironmentNamed(organization, name.clone(), *no));
+            // A new environment has no history and is in no logical one: facts a later
+            // decision of the same batch may read.
+            rows.view
+                .insert(
+                    crate::view::FactKey::Head(organization, *no),
+                    crate::view::Fact::Absent,
+                );
+            rows.view.insert(
+                crate::view::FactKey::LogicalsOf(organization, *no),
+                crate::view::Fact::Absent,
+            );
+            if *kind == EnvironmentKind::Logical {
+                rows.put(Row::Members(organization, *no, settings.members.clone()));
+                if let Some(snapshot) = snapshot {
+                    append_logical(rows, *no, *snapshot, None)?;
+                }
+            }
+        }
+        Event::EnvironmentChanged {
+            no,
+            settings,
+            snapshot,
+            ..
+        } => {
+            let known = rows.environment(*no)?;
+            rows.put(Row::Environment(Arc::new(changed(
+                known.clone(),
+                settings,
+                rows.received,
+            ))));
+            if known.kind == EnvironmentKind::Logical {
+                if known.members != settings.members {
+                    rows.put(Row::Members(organization, *no, settings.members.clone()));
+                }
+                if let Some(snapshot) = snapshot {
+                    append_logical(rows, *no, *snapshot, None)?;
+                }
+            }
+        }
+        Event::EnvironmentArchived { no, name } => {
+            let known = rows.environment(*no)?;
+            let logicals = rows.view.logicals_of(organization, *no)?;
+            for logical in logicals.iter() {
+                let mut logical = rows.environment(*logical)?;
+                logical.members.retain(|member| member != no);
+                let members = logical.members.clone();
+                let logical_no = logical.no;
+                rows.put(Row::Environment(Arc::new(logical)));
+                rows.put(Row::Members(organization, logical_no, members));
+            }
+            if known.kind == EnvironmentKind::Logical {
+                rows.put(Row::Members(organization, *no, Vec::new()));
+            }
+            let received = rows.received;
+            rows.put(Row::Environment(Arc::new(Environment {
+                name: name.clone(),
+                archived_at: Some(received),
+                modified_at: received,
+                ..known
+            })));
+        }
+        Event::EnvironmentRenamed { no, name } => {
+            let known = rows.environment(*no)?;
+            let received = rows.received;
+            rows.put(Row::Environment(Arc::new(Environment {
+                name: name.clone(),
+                modified_at: received,
+                ..known
+            })));
+            rows.put(Row::EnvironmentNamed(organization, name.clone(), *no));
+        }
+        Event::EnvironmentTagged {
+            no, set, removed, ..
+        } => {
+            let mut known = rows.environment(*no)?;
+            crate::view::apply_tags(&mut known.tags, set, removed);
+            rows.put(Row::Environment(Arc::new(known)));
+        }
+        Event::SnapshotRecorded {
+            environment,
+            snapshot,
+            effective,
+            effects,
+        } => append_snapshot(rows, *environment, *snapshot, *effective, effects)?,
+        Event::ObservationRecorded { .. }
+        | Event::EpochBegun { .. }
+        | Event::KeyRotated { .. }
+        | Event::ClockMovedBack { .. }
+        | Event::BodiesErased { .. } => {}
+    }
+    Ok(())
+}
+
+fn changed(known: Environment, settings: &Settings, received: Micros) -> Environment {
+    Environment {
+        description: settings.description.clone(),
+        include_scaling: settings.include_scaling,
+        require_provenance: settings.require_provenance,
+        members: settings.members.clone(),
+        modified_at: received,
+        ..known
+    }
+}
+
+/// The record with this identity, made if it is new.
+fn record(rows: &mut Rows, identity: &Arc<Identity>) -> Result<Arc<Record>, Misfit> {
+    if let Some(known) = rows.view.record(rows.organization, identity)? {
+        return Ok(known);
+    }
+    let mut counters = rows.view.counters(rows.organization)?;
+    counters.records += 1;
+    rows.put(Row::Counters(rows.organization, counters));
+    let record = Arc::new(Record {
+        no: crate::fact::RecordNo(counters.records),
+        identity: Arc::clone(identity),
+        digest: identity.digest(),
+    });
+    rows.put(Row::Record(rows.organization, Arc::clone(&record)));
+    Ok(record)
+}
+
+fn append_snapshot(
+    rows: &mut Rows,
+    environment: EnvironmentNo,
+    no: SnapshotNo,
+    at: Micros,
+    effects: &Effects,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let mut added = Vec::with_capacity(effects.added.len());
+    for (identity, detail) in &effects.added {
+        let record = record(rows, identity)?;
+        added.push(Element {
+            record: record.no,
+            judgement: JudgementNo(0),
+            since: no,
+            identity: Arc::clone(&record.identity),
+            digest: record.digest,
+            detail: Arc::clone(detail),
+        });
+    }
+    let mut head = rows
+        .view
+        .take_head(organization, environment)?
+        .unwrap_or_default();
+    if head.no + 1 != no {
+        return Err(rows.contradiction(format!("snapshot {no} follows {}", head.no)));
+    }
+    // Records that left, and records that stayed with another detail: both end a span.
+    let mut gone = Vec::with_capacity(effects.removed.len());
+    let mut by_digest: std::collections::HashMap<_, _> = std::collections::HashMap::new();
+    if !effects.removed.is_empty() || !effects.changed.is_empty() {
+        by_digest = head
+            .elements
+            .iter()
+            .enumerate()
+            .map(|(position, element)| (element.digest, position))
+            .collect();
+    }
+    let mut spans = Vec::new();
+    let span = |element: &Element, to| Span {
+        organization,
+        record: element.record,
+        environment,
+        from: element.since,
+        to,
+        detail: Arc::clone(&element.detail),
+    };
+    for digest in &effects.removed {
+        let position = *by_digest
+            .get(digest)
+            .ok_or_else(|| rows.contradiction(format!("removed record {digest} is not there")))?;
+        spans.push(span(&head.elements[position], Some(no - 1)));
+        gone.push(position);
+    }
+    gone.sort_unstable();
+    for (digest, detail) in &effects.changed {
+        let position = *by_digest
+            .get(digest)
+            .ok_or_else(|| rows.contradiction(format!("changed record {digest} is not there")))?;
+        let element = &mut head.elements[position];
+        spans.push(span(element, Some(no - 1)));
+        element.since = no;
+        element.detail = Arc::clone(detail);
+        spans.push(span(element, None));
+    }
+    let events = count_events(
+        gone.iter().map(|position| &*head.elements[*position].identity),
+        added.iter().map(|element| &*element.identity),
+    );
+    let mut removed_records: Vec<_> = gone
+        .iter()
+        .map(|position| head.elements[*position].record)
+        .collect();
+    removed_records.sort_unstable();
+    let mut added_records: Vec<_> = added
+        .iter()
+        .map(|element| (element.record, element.judgement))
+        .collect();
+    added_records.sort_unstable();
+    for element in &added {
+        spans.push(span(element, None));
+    }
+    head.replace(&gone, added);
+    let events_before = head.events;
+    let step = advance(&mut head, no, at, rows.index, events, removed_records, added_records);
+    rows.put(Row::Snapshot(Arc::new(Snapshot {
+        organization,
+        environment,
+        no,
+        entry: rows.index,
+        at,
+        events_before,
+        events,
+        keyframe: head.keyframe,
+        running: head.elements.len() as u32,
+        step,
+        members: Vec::new(),
+    })));
+    for span in spans {
+        rows.put(Row::Span(span));
+    }
+    rows.put(Row::Head(organization, environment, Arc::new(head)));
+    let known = rows.environment(environment)?;
+    rows.put(Row::Environment(Arc::new(Environment {
+        snapshots: no,
+        changed_at: Some(at),
+        ..known
+    })));
+    for (logical, snapshot) in &effects.logical {
+        append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
+    }
+    Ok(())
+}
+
+/// Moves the head on and returns the stored step: a keyframe when one is due.
+fn advance(
+    head: &mut Head,
+    no: SnapshotNo,
+    at: Micros,
+    entry: EntryIndex,
+    events: u32,
+    removed: Vec<crate::fact::RecordNo>,
+    added: Vec<(crate::fact::RecordNo, JudgementNo)>,
+) -> Vec<u8> {
+    head.no = no;
+    head.at = at;
+    head.entry = entry;
+    head.events += u64::from(events);
+    let whole_bytes = 2 + head.elements.len() as u64 * 5 / 4;
+    if head.keyframe == 0 || keyframe_due(no - head.keyframe, head.step_bytes, whole_bytes) {
+        let mut state: Vec<_> = head
+            .elements
+            .iter()
+            .map(|element| (element.record, element.judgement))
+            .collect();
+        state.sort_unstable();
+        head.keyframe = no;
+        head.step_bytes = 0;
+        return Step {
+            whole: true,
+            removed,
+            added: state,
+        }
+        .to_bytes();
+    }
+    let bytes = Step {
+        whole: false,
+        removed,
+        added,
+    }
+    .to_bytes();
+    head.step_bytes += bytes.len() as u64;
+    bytes
+}
+
+/// Number of events of a difference: a record that left and one that came and differ in nothing
+/// but the count make one ("scaled").
+fn count_events<'a>(
+    removed: impl Iterator<Item = &'a Identity>,
+    added: impl Iterator<Item = &'a Identity>,
+) -> u32 {
+    let left: std::collections::HashSet<_> = removed.map(Identity::key).collect();
+    let mut events = left.len() as u32;
+    for identity in added {
+        if !left.contains(&identity.key()) {
+            events += 1;
+        }
+    }
+    events
+}
+
+/// The running records of a logical environment: the union of its members', without counts.
+fn union_of_members(
+    rows: &mut Rows,
+    members: &[EnvironmentNo],
+) -> Result<(Vec<Arc<Record>>, Vec<(EnvironmentNo, SnapshotNo)>), Misfit> {
+    let mut union = std::collections::BTreeMap::new();
+    let mut snapshots = Vec::new();
+    for member in members {
+        let Some(head) = rows.view.head(rows.organization, *member)? else {
+            continue;
+        };
+        snapshots.push((*member, head.no));
+        for element in &head.elements {
+            let identity = without_count(&element.identity);
+            if !union.contains_key(&identity) {
+                let record = record(rows, &identity)?;
+                union.insert(identity, record);
+            }
+        }
+    }
+    Ok((union.into_values().collect(), snapshots))
+}
+
+/// Appends a snapshot to a logical environment. `cause` is the member's snapshot that made it,
+/// whose events are then its own; without one its own difference gives the events.
+fn append_logical(
+    rows: &mut Rows,
+    logical: EnvironmentNo,
+    no: SnapshotNo,
+    cause: Option<(EnvironmentNo, Micros, u32)>,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let known = rows.environment(logical)?;
+    let (union, members) = union_of_members(rows, &known.members)?;
+    let mut head = rows
+        .view
+        .take_head(organization, logical)?
+        .unwrap_or_default();
+    if head.no + 1 != no {
+        return Err(rows.contradiction(format!("logical snapshot {no} follows {}", head.no)));
+    }
+    let at = cause.map_or(rows.received, |(_, at, _)| at).max(head.at);
+    let running: std::collections::HashSet<_> = union.iter().map(|record| record.no).collect();
+    let before: std::collections::HashSet<_> =
+        head.elements.iter().map(|element| element.record).collect();
+    let gone: Vec<usize> = head
+        .elements
+        .iter()
+        .enumerate()
+        .filter(|(_, element)| !running.contains(&element.record))
+        .map(|(position, _)| position)
+        .collect();
+    let come: Vec<Element> = union
+        .iter()
+        .filter(|record| !before.contains(&record.no))
+        .map(|record| Element {
+            record: record.no,
+            judgement: JudgementNo(0),
+            since: no,
+            identity: Arc::clone(&record.identity),
+            digest: record.digest,
+            detail: Arc::from(&b""[..]),
+        })
+        .collect();
+    let events = match cause {
+        Some((_, _, events)) => events,
+        None => (gone.len() + come.len()) as u32,
+    };
+    let mut removed: Vec<_> = gone
+        .iter()
+        .map(|position| head.elements[*position].record)
+        .collect();
+    removed.sort_unstable();
+    let mut added: Vec<_> = come
+        .iter()
+        .map(|element| (element.record, element.judgement))
+        .collect();
+    added.sort_unstable();
+    head.replace(&gone, come);
+    head.members.clone_from(&members);
+    let events_before = head.events;
+    let step = advance(&mut head, no, at, rows.index, events, removed, added);
+    rows.put(Row::Snapshot(Arc::new(Snapshot {
+        organization,
+        environment: logical,
+        no,
+        entry: rows.index,
+        at,
+        events_before,
+        events,
+        keyframe: head.keyframe,
+        running: head.elements.len() as u32,
+        step,
+        members,
+    })));
+    rows.put(Row::Head(organization, logical, Arc::new(head)));
+    rows.put(Row::Environment(Arc::new(Environment {
+        snapshots: no,
+        changed_at: Some(at),
+        ..known
+    })));
+    Ok(())
+}

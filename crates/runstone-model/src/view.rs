@@ -1,0 +1,413 @@
+//! The view: the facts a decision may read, loaded before it and kept in step with it.
+//!
+//! The store fills a view set-wise; [`View::apply`] follows every row a projection writes, so
+//! that the next decision of the same batch sees it. A view knows "absent" from "not loaded":
+//! reading what was not loaded asks for it instead of guessing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::event::Subject;
+use crate::fact::{
+    AccountNo, ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, Membership, Organization,
+    OrganizationNo, Record, Seen, ServiceAccount, Snapshot, Span, User, UserNo,
+};
+use crate::id::Digest;
+use crate::role::Role;
+use crate::state::Head;
+
+/// Names one fact.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FactKey {
+    /// [`Organization`] by ordinal.
+    Organization(OrganizationNo),
+    /// Its ordinal by name.
+    OrganizationNamed(String),
+    /// [`Counters`] of an organization or of the server.
+    Counters(OrganizationNo),
+    /// [`User`] by ordinal.
+    User(UserNo),
+    /// Its ordinal by name.
+    UserNamed(String),
+    /// Role of a user in an organization.
+    Membership(OrganizationNo, UserNo),
+    /// [`ServiceAccount`] by ordinal.
+    Account(OrganizationNo, AccountNo),
+    /// Its ordinal by name.
+    AccountNamed(OrganizationNo, String),
+    /// [`ApiKey`] by verifier.
+    Key(Digest),
+    /// [`Environment`] by ordinal.
+    Environment(OrganizationNo, EnvironmentNo),
+    /// Ordinal of the environment a name leads to: the one that has it, else the last that had.
+    EnvironmentNamed(OrganizationNo, String),
+    /// Live logical environments that contain the environment, ascending.
+    LogicalsOf(OrganizationNo, EnvironmentNo),
+    /// [`Head`] of an environment.
+    Head(OrganizationNo, EnvironmentNo),
+    /// [`Record`] by identity.
+    Record(OrganizationNo, Arc<Identity>),
+    /// [`Seen`] of an environment.
+    Seen(OrganizationNo, EnvironmentNo),
+    /// Last sequence of a reporter.
+    Sequence(OrganizationNo, EnvironmentNo, String),
+    /// Index of a subject's last entry.
+    Subject(OrganizationNo, Subject),
+}
+
+impl FactKey {
+    /// The organization in whose order this fact changes; the server's for people and names.
+    pub fn organization(&self) -> OrganizationNo {
+        match self {
+            Self::OrganizationNamed(_)
+            | Self::Organization(_)
+            | Self::User(_)
+            | Self::UserNamed(_) => crate::fact::SERVER,
+            // Keys of users and of accounts stand in different logs: never cached.
+            Self::Key(_) => crate::fact::SERVER,
+            Self::Counters(no)
+            | Self::Membership(no, _)
+            | Self::Account(no, _)
+            | Self::AccountNamed(no, _)
+            | Self::Environment(no, _)
+            | Self::EnvironmentNamed(no, _)
+            | Self::LogicalsOf(no, _)
+            | Self::Head(no, _)
+            | Self::Record(no, _)
+            | Self::Seen(no, _)
+            | Self::Sequence(no, _, _)
+            | Self::Subject(no, _) => *no,
+        }
+    }
+}
+
+/// A loaded fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the fact of the key with its name")]
+pub enum Fact {
+    Absent,
+    Organization(Arc<Organization>),
+    OrganizationNamed(OrganizationNo),
+    Counters(Counters),
+    User(Arc<User>),
+    UserNamed(UserNo),
+    Membership(Role),
+    Account(Arc<ServiceAccount>),
+    AccountNamed(AccountNo),
+    Key(Arc<ApiKey>),
+    Environment(Arc<Environment>),
+    EnvironmentNamed(EnvironmentNo),
+    LogicalsOf(Arc<[EnvironmentNo]>),
+    Head(Arc<Head>),
+    Record(Arc<Record>),
+    Seen(Seen),
+    Sequence(u64),
+    Subject(EntryIndex),
+}
+
+/// The last ordinals given out in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Organizations (server log only).
+    pub organizations: u32,
+    /// Users (server log only).
+    pub users: u32,
+    /// Environments.
+    pub environments: u32,
+    /// Records.
+    pub records: u32,
+    /// Service accounts.
+    pub accounts: u32,
+}
+
+/// A row of a query table, whole: what a projection writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the row of the fact with its name")]
+pub enum Row {
+    Organization(Arc<Organization>),
+    Counters(OrganizationNo, Counters),
+    User(Arc<User>),
+    Membership(Membership),
+    Account(Arc<ServiceAccount>),
+    Key(Arc<ApiKey>),
+    Environment(Arc<Environment>),
+    EnvironmentNamed(OrganizationNo, String, EnvironmentNo),
+    /// The members of a logical environment, whole; empty once it is archived.
+    Members(OrganizationNo, EnvironmentNo, Vec<EnvironmentNo>),
+    Record(OrganizationNo, Arc<Record>),
+    Snapshot(Arc<Snapshot>),
+    /// The head after the snapshot; not stored, it can be read back from the other rows.
+    Head(OrganizationNo, EnvironmentNo, Arc<Head>),
+    Span(Span),
+    Sequence(OrganizationNo, EnvironmentNo, String, u64),
+    Subject(OrganizationNo, Subject, EntryIndex),
+}
+
+/// A fact was read that is not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need(pub FactKey);
+
+/// Loaded facts.
+#[derive(Debug, Default)]
+pub struct View {
+    facts: HashMap<FactKey, Fact>,
+}
+
+macro_rules! reader {
+    ($(#[$doc:meta])* $name:ident, $variant:ident, $result:ty, ($($arg:ident: $type:ty),*), $key:expr) => {
+        $(#[$doc])*
+        pub fn $name(&self, $($arg: $type),*) -> Result<Option<$result>, Need> {
+            let key = $key;
+            match self.facts.get(&key) {
+                Some(Fact::$variant(fact)) => Ok(Some(fact.clone())),
+                Some(_) => Ok(None),
+                None => Err(Need(key)),
+            }
+        }
+    };
+}
+
+impl View {
+    /// Whether a fact, or its absence, is loaded.
+    pub fn knows(&self, key: &FactKey) -> bool {
+        self.facts.contains_key(key)
+    }
+
+    /// Adds a loaded fact.
+    pub fn insert(&mut self, key: FactKey, fact: Fact) {
+        self.facts.insert(key, fact);
+    }
+
+    /// Forgets facts for which `keep` says no.
+    pub fn retain(&mut self, mut keep: impl FnMut(&FactKey, &Fact) -> bool) {
+        self.facts.retain(|key, fact| keep(key, fact));
+    }
+
+    /// Number of facts.
+    pub fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Whether nothing is loaded.
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty()
+    }
+
+    reader!(
+        /// Organization by ordinal.
+        organization, Organization, Arc<Organization>, (no: OrganizationNo),
+        FactKey::Organization(no)
+    );
+    reader!(
+        /// Organization's ordinal by name.
+        organization_named, OrganizationNamed, OrganizationNo, (name: &str),
+        FactKey::OrganizationNamed(name.to_owned())
+    );
+    reader!(
+        /// User by ordinal.
+        user, User, Arc<User>, (no: UserNo), FactKey::User(no)
+    );
+    reader!(
+        /// User's ordinal by name.
+        user_named, UserNamed, UserNo, (name: &str), FactKey::UserNamed(name.to_owned())
+    );
+    reader!(
+        /// Role of a user.
+        membership, Membership, Role, (organization: OrganizationNo, user: UserNo),
+        FactKey::Membership(organization, user)
+    );
+    reader!(
+        /// Service account by ordinal.
+        account, Account, Arc<ServiceAccount>, (organization: OrganizationNo, no: AccountNo),
+        FactKey::Account(organization, no)
+    );
+    reader!(
+        /// Service account's ordinal by name.
+        account_named, AccountNamed, AccountNo, (organization: OrganizationNo, name: &str),
+        FactKey::AccountNamed(organization, name.to_owned())
+    );
+    reader!(
+        /// Key by verifier.
+        key, Key, Arc<ApiKey>, (verifier: Digest), FactKey::Key(verifier)
+    );
+    reader!(
+        /// Environment by ordinal.
+        environment, Environment, Arc<Environment>, (organization: OrganizationNo, no: EnvironmentNo),
+        FactKey::Environment(organization, no)
+    );
+    reader!(
+        /// Environment's ordinal by name.
+        environment_named, EnvironmentNamed, EnvironmentNo, (organization: OrganizationNo, name: &str),
+        FactKey::EnvironmentNamed(organization, name.to_owned())
+    );
+    reader!(
+        /// Record by identity.
+        record, Record, Arc<Record>, (organization: OrganizationNo, identity: &Arc<Identity>),
+        FactKey::Record(organization, Arc::clone(identity))
+    );
+    reader!(
+        /// Head of an environment; none before its first snapshot.
+        head, Head, Arc<Head>, (organization: OrganizationNo, no: EnvironmentNo),
+        FactKey::Head(organization, no)
+    );
+    reader!(
+        /// When an environment was seen since its last entry.
+        seen, Seen, Seen, (organization: OrganizationNo, no: EnvironmentNo),
+        FactKey::Seen(organization, no)
+    );
+    reader!(
+        /// Last sequence of a reporter.
+        sequence, Sequence, u64, (organization: OrganizationNo, no: EnvironmentNo, reporter: &str),
+        FactKey::Sequence(organization, no, reporter.to_owned())
+    );
+    reader!(
+        /// Index of a subject's last entry.
+        subject, Subject, EntryIndex, (organization: OrganizationNo, subject: Subject),
+        FactKey::Subject(organization, subject)
+    );
+
+    /// Counters of a log; zero before its first entry.
+    pub fn counters(&self, organization: OrganizationNo) -> Result<Counters, Need> {
+        let key = FactKey::Counters(organization);
+        match self.facts.get(&key) {
+            Some(Fact::Counters(counters)) => Ok(*counters),
+            Some(_) => Ok(Counters::default()),
+            None => Err(Need(key)),
+        }
+    }
+
+    /// Logical environments that contain an environment.
+    pub fn logicals_of(
+        &self,
+        organization: OrganizationNo,
+        no: EnvironmentNo,
+    ) -> Result<Arc<[EnvironmentNo]>, Need> {
+        let key = FactKey::LogicalsOf(organization, no);
+        match self.facts.get(&key) {
+            Some(Fact::LogicalsOf(logicals)) => Ok(Arc::clone(logicals)),
+            Some(_) => Ok(Arc::from([])),
+            None => Err(Need(key)),
+        }
+    }
+
+    /// Takes a head out for changing without a copy, if this view holds the only one.
+    pub fn take_head(
+        &mut self,
+        organization: OrganizationNo,
+        no: EnvironmentNo,
+    ) -> Result<Option<Head>, Need> {
+        let key = FactKey::Head(organization, no);
+        match self.facts.remove(&key) {
+            Some(Fact::Head(head)) => Ok(Some(Arc::unwrap_or_clone(head))),
+            Some(other) => {
+                self.facts.insert(key, other);
+                Ok(None)
+            }
+            None => Err(Need(key)),
+        }
+    }
+
+    /// Follows a written row.
+    pub fn apply(&mut self, row: &Row) {
+        match row {
+            Row::Organization(organization) => {
+                self.insert(
+                    FactKey::Organization(organization.no),
+                    Fact::Organization(Arc::clone(organization)),
+                );
+                self.insert(
+                    FactKey::OrganizationNamed(organization.name.clone()),
+                    Fact::OrganizationNamed(organization.no),
+                );
+            }
+            Row::Counters(organization, counters) => {
+                self.insert(FactKey::Counters(*organization), Fact::Counters(*counters));
+            }
+            Row::User(user) => {
+                self.insert(FactKey::User(user.no), Fact::User(Arc::clone(user)));
+                self.insert(
+                    FactKey::UserNamed(user.name.clone()),
+                    Fact::UserNamed(user.no),
+                );
+            }
+            Row::Membership(membership) => self.insert(
+                FactKey::Membership(membership.organization, membership.user),
+                Fact::Membership(membership.role),
+            ),
+            Row::Account(account) => {
+                self.insert(
+                    FactKey::Account(account.organization, account.no),
+                    Fact::Account(Arc::clone(account)),
+                );
+                self.insert(
+                    FactKey::AccountNamed(account.organization, account.name.clone()),
+                    Fact::AccountNamed(account.no),
+                );
+            }
+            Row::Key(key) => {
+                self.insert(FactKey::Key(key.verifier), Fact::Key(Arc::clone(key)));
+            }
+            Row::Environment(environment) => self.insert(
+                FactKey::Environment(environment.organization, environment.no),
+                Fact::Environment(Arc::clone(environment)),
+            ),
+            Row::EnvironmentNamed(organization, name, no) => self.insert(
+                FactKey::EnvironmentNamed(*organization, name.clone()),
+                Fact::EnvironmentNamed(*no),
+            ),
+            Row::Members(organization, logical, members) => {
+                for (key, fact) in &mut self.facts {
+                    let FactKey::LogicalsOf(of, member) = key else {
+                        continue;
+                    };
+                    if of != organization {
+                        continue;
+                    }
+                    let mut logicals = match fact {
+                        Fact::LogicalsOf(logicals) => logicals.to_vec(),
+                        _ => Vec::new(),
+                    };
+                    logicals.retain(|no| no != logical);
+                    if members.contains(member) {
+                        logicals.push(*logical);
+                        logicals.sort_unstable();
+                    }
+                    *fact = Fact::LogicalsOf(logicals.into());
+                }
+            }
+            Row::Record(organization, record) => self.insert(
+                FactKey::Record(*organization, Arc::clone(&record.identity)),
+                Fact::Record(Arc::clone(record)),
+            ),
+            Row::Head(organization, no, head) => {
+                self.insert(
+                    FactKey::Head(*organization, *no),
+                    Fact::Head(Arc::clone(head)),
+                );
+            }
+            Row::Sequence(organization, no, reporter, sequence) => self.insert(
+                FactKey::Sequence(*organization, *no, reporter.clone()),
+                Fact::Sequence(*sequence),
+            ),
+            Row::Subject(organization, subject, index) => self.insert(
+                FactKey::Subject(*organization, *subject),
+                Fact::Subject(*index),
+            ),
+            Row::Snapshot(_) | Row::Span(_) => {}
+        }
+    }
+}
+
+/// Tags set and removed, applied in that order.
+pub(crate) fn apply_tags(
+    tags: &mut BTreeMap<String, String>,
+    set: &BTreeMap<String, String>,
+    removed: &[String],
+) {
+    for (key, value) in set {
+        tags.insert(key.clone(), value.clone());
+    }
+    for key in removed {
+        tags.remove(key);
+    }
+}
