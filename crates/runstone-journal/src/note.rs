@@ -13,8 +13,8 @@ use std::fmt;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-/// Largest note in bytes. Generous for text; room for many post-quantum signatures.
-pub const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Largest note in bytes: what the other implementations read as well.
+pub const NOTE_BYTES_MAX: usize = 1_000_000;
 /// Most signature lines of a note (the format asks verifiers to accept at least 16).
 pub const NOTE_SIGNATURES_MAX: usize = 100;
 /// Longest key name in bytes.
