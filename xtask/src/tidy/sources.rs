@@ -83,6 +83,9 @@ const WORLD: [&str; 8] = [
     "Instant::now",
 ];
 
+/// What a use case must not name: it is asked by HTTP today and by something else tomorrow.
+const HTTP: [&str; 4] = ["axum::", "http::", "StatusCode", "HeaderMap"];
+
 /// Every breach of a rule in the given files.
 pub fn check(files: &[File]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -231,6 +234,12 @@ fn rust(file: &File, found: &mut Findings<'_>) {
                 number,
                 "reads the process environment: only the crate runstone does, and passes values on",
             );
+        }
+        if room == "runstone-server"
+            && module.starts_with("app/")
+            && let Some(name) = HTTP.iter().find(|name| stands_alone(code, name))
+        {
+            found.add(number, format!("a use case knows no HTTP: {name}"));
         }
         if pure && let Some(name) = WORLD.iter().find(|name| code.contains(*name)) {
             found.add(number, format!("{room} is pure: {name}"));
@@ -440,6 +449,21 @@ mod tests {
         accepted(
             "crates/runstone-store/src/lib.rs",
             &["let a = env!(\"CARGO_PKG_VERSION\");"],
+        );
+    }
+
+    #[test]
+    fn use_cases_know_no_http() {
+        let names = [
+            "let a = axum::Json(b);",
+            "let a: StatusCode = b;",
+            "use crate::app::a; use http::Method;",
+        ];
+        refused("crates/runstone-server/src/app/environments.rs", &names);
+        accepted("crates/runstone-server/src/http/router.rs", &names);
+        accepted(
+            "crates/runstone-server/src/app/environments.rs",
+            &["// Answered 404 by http::Method."],
         );
     }
 
