@@ -221,10 +221,7 @@ fn wrong_keys_are_refused() {
 fn nothing_prints_a_private_key() {
     let signer = signer("log", 0x5a);
     let shown = format!("{signer:?}");
-    assert_eq!(
-        shown,
-        format!("Signer({})", signer.verifier_key())
-    );
+    assert_eq!(shown, format!("Signer({})", signer.verifier_key()));
     assert!(!shown.contains("5a5a"));
 }
 
