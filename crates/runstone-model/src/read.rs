@@ -158,7 +158,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        let mut members = Vec::new();
+        // Most objects of reports have up to six members.
+        let mut members = Vec::with_capacity(6);
         while let Some((Key(name), value)) = map.next_entry()? {
             members.push((name, value));
         }
@@ -391,7 +392,7 @@ impl Reader {
             let message = format!("String should have at most {} bytes", rule.bytes_max);
             self.errors.at(path, &message, text);
             false
-        } else if !rule.controls && text.bytes().any(|byte| byte.is_ascii_control()) {
+        } else if !rule.controls && holds_control(text) {
             self.errors.at(
                 path,
                 "String should not contain control characters",
@@ -498,6 +499,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// Whether a control character occurs; without an early exit, so that it runs on whole registers.
+fn holds_control(text: &str) -> bool {
+    text.bytes()
+        .fold(false, |found, byte| found | byte.is_ascii_control())
 }
 
 /// `Input should be 'a'`, `Input should be 'a' or 'b'`, `Input should be 'a', 'b' or 'c'`.

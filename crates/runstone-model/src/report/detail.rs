@@ -274,13 +274,10 @@ fn keyed<'e, 'a>(
             keyed.push((Cow::Owned(key), pod, at));
         }
     }
-    keyed.sort_unstable_by(|a, b| {
-        if a.0.is_ascii() && b.0.is_ascii() {
-            a.0.cmp(&b.0)
-        } else {
-            a.0.encode_utf16().cmp(b.0.encode_utf16())
-        }
-    });
+    // Byte order is the order of RFC 8785 except beyond the basic plane; bare names are sorted.
+    if !unique || keyed.iter().any(|(key, _, _)| !key.is_ascii()) {
+        keyed.sort_by(|a, b| a.0.encode_utf16().cmp(b.0.encode_utf16()));
+    }
     keyed
 }
 
@@ -316,10 +313,12 @@ fn write_owner(out: &mut Vec<u8>, owner: &Owner<'_>) {
 
 /// Writes a JSON string; the library escapes exactly as RFC 8785 asks.
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    if text
+    // Counted, not searched: without an early exit this runs on whole registers.
+    let escaped = text
         .bytes()
-        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
-    {
+        .filter(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\')
+        .count();
+    if escaped == 0 {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

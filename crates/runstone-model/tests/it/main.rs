@@ -1,0 +1,6 @@
+//! Tests of the model through its public face.
+
+#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod bodies;
+mod reports;
