@@ -12,6 +12,8 @@ pub mod docker;
 mod error;
 mod file;
 mod glob;
+#[cfg(feature = "oci")]
+pub mod oci;
 mod path;
 
 pub use directory::{Directory, Options, Progress, Trace, Warning, directory};

@@ -102,7 +102,10 @@ fn relative_directory(working: &Path, exclude: &[String]) -> Result<String, Stri
         .unwrap_or_else(|| panic!("the child said nothing: {text}"));
     match line.split_once(' ') {
         Some(("ok", digits)) => Ok(digits.to_owned()),
-        _ => Err(line.strip_prefix("error ").unwrap_or(line).to_owned()),
+        _ => Err(line
+            .strip_prefix("error ")
+            .unwrap_or(line)
+            .replace('\u{1}', "\n")),
     }
 }
 
@@ -123,6 +126,9 @@ fn child() {
     };
     match directory(Path::new("root"), &options) {
         Ok(found) => eprintln!("child ok {}", found.fingerprint),
-        Err(error) => eprintln!("child error {error}"),
+        Err(error) => {
+            // Names may contain line ends; the parent reads lines.
+            eprintln!("child error {}", error.to_string().replace('\n', "\u{1}"));
+        }
     }
 }

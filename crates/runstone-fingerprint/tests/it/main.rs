@@ -6,6 +6,10 @@
 )]
 
 mod client;
+#[cfg(feature = "oci")]
+mod credentials;
 mod directories;
 mod errors;
+#[cfg(feature = "oci")]
+mod registry;
 mod tree;

@@ -125,7 +125,7 @@ pub fn pattern() -> impl Strategy<Value = String> {
             "a**b", "[^a]*", "**.log", "sub/../a", "\\*", "*/*", "*/*/*", "**/logs", "**/sub/*",
             ".kosli_ignore", "**/.kosli_ignore", ".*", "s*/**", "***", "**/**", "a/**/b", "[",
             "[a-", "x\\", "**/m[1]", "star\\*", "*\u{e9}", "[\u{e0}-\u{ff}]", "#h", "sub",
-            "../root/a", "../r*/a", "../root/**/a", "**[ab]", "a//b", "{a,b}", "!a", "b.txt/..",
+            "../root/a", "../r*/a", "../root/**/a", "**[ab]", "a//b", "!a", "b.txt/..",
         ]).prop_map(str::to_owned),
         1 => prop::collection::vec(
             prop::sample::select(vec!["a", "b", "*", "**", "/", "?", "[a-s]", "sub", ".log", "x"]),
@@ -152,7 +152,7 @@ pub fn any_tree() -> impl Strategy<Value = Tree> {
         2 => Just(Node::Directory),
         6 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Node::File),
         2 => prop_oneof![
-            20 => prop::sample::select(vec![".", "..", "../root", "/etc/hostname", "/"])
+            20 => prop::sample::select(vec![".", "..", "../root", "/etc/hostname"])
                 .prop_map(|target| Node::Link(target.as_bytes().to_vec())),
             1 => path().prop_map(Node::Link),
         ],
