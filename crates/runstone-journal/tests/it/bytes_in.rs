@@ -118,6 +118,10 @@ proptest! {
             prop_assert!(plan.resolve(|_| Some(&[5; 8_192])).unwrap().len() <= runstone_journal::proof::PROOF_HASHES_MAX);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn served_files(path in any::<prop::sample::Index>(), bytes in near_bytes()) {
