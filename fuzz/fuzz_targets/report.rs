@@ -16,6 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let limits = ReportLimits {
         elements_max: 50,
         artifacts_max: 40,
+        element_bytes_max: 1_000,
         name_bytes_max: 64,
     };
     let kind = EnvironmentKind::ALL[usize::from(*first) % EnvironmentKind::ALL.len()];

@@ -20,6 +20,9 @@ pub const ERRORS_MAX: usize = 100;
 /// Most characters of an offending value or member name that are repeated in an answer.
 pub const INPUT_CHARS_MAX: usize = 300;
 
+/// Most bytes of a body other than a report; it bounds the memory that reading one takes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+
 /// The path under which errors of the body as a whole are reported.
 pub const BODY: &str = "body";
 
@@ -53,6 +56,15 @@ impl FieldErrors {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => Err(self),
+        }
+    }
+
+    /// Adds the errors of a part, as long as there is room.
+    pub(crate) fn extend(&mut self, part: Self) {
+        for (path, text) in part.0 {
+            if !self.is_full() {
+                self.0.insert(path, text);
+            }
         }
     }
 
@@ -158,8 +170,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
-        // Most objects of reports have up to six members.
-        let mut members = Vec::with_capacity(6);
+        let mut members = Vec::new();
         while let Some((Key(name), value)) = map.next_entry()? {
             members.push((name, value));
         }
@@ -623,6 +634,10 @@ fn read_object<T>(
     read: impl FnOnce(&mut Reader, &mut Members<'_>) -> Option<T>,
 ) -> Result<T, FieldErrors> {
     let text = body_text(body)?;
+    if text.len() > BODY_BYTES_MAX {
+        let message = format!("Body should have at most {BODY_BYTES_MAX} bytes");
+        return Err(FieldErrors::one(BODY, &message, text));
+    }
     let node = serde_json::from_str(text).map_err(|error| not_json(BODY, text, &error))?;
     let mut reader = Reader::new();
     let value = reader

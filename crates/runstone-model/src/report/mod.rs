@@ -43,6 +43,8 @@ pub struct ReportLimits {
     pub elements_max: usize,
     /// Most distinct artifacts, that is (fingerprint, name) pairs.
     pub artifacts_max: usize,
+    /// Most bytes of one element, which bounds the memory that reading it takes.
+    pub element_bytes_max: usize,
     /// Most bytes of an artifact's name and of each text that goes with it.
     pub name_bytes_max: usize,
 }
@@ -52,6 +54,7 @@ impl Default for ReportLimits {
         Self {
             elements_max: 100_000,
             artifacts_max: 50_000,
+            element_bytes_max: 1 << 20,
             name_bytes_max: 2_048,
         }
     }
@@ -260,9 +263,10 @@ fn logical() -> FieldErrors {
     )
 }
 
-/// Reads a whole report of `kind`.
+/// Reads a whole report of `kind`, naming everything that is wrong around and in its elements.
 ///
-/// Equal to [`split_elements`], [`read_element`] on each element and [`group`].
+/// For an acceptable report equal to [`split_elements`], [`read_element`] on each element and
+/// [`group_within`].
 pub fn read_report(
     kind: EnvironmentKind,
     body: &[u8],
@@ -270,49 +274,55 @@ pub fn read_report(
 ) -> Result<Report, FieldErrors> {
     let kind_reader = reader_of(kind).ok_or_else(logical)?;
     let text = body_text(body)?;
-    let Ok(node) = serde_json::from_str::<Node<'_>>(text) else {
-        return read_report_by_elements(kind, body, limits);
-    };
     let mut reader = Reader::new();
     let mut elements = Vec::new();
-    if let Some(nodes) = envelope(&mut reader, kind, node, limits) {
+    if let Some(raw) = split(&mut reader, kind, text, limits)? {
         let list = Path::Member(&Path::Root, "artifacts");
-        elements.reserve(nodes.len());
-        for (index, node) in nodes.into_iter().enumerate() {
+        elements.reserve(raw.len());
+        for (index, raw) in raw.into_iter().enumerate() {
             if reader.is_full() {
                 break;
             }
             let path = Path::Index(&list, index);
-            elements.extend(element(kind_reader, limits, &mut reader, &path, node));
+            elements.extend(raw_element(
+                kind_reader,
+                limits,
+                &mut reader,
+                &path,
+                raw.get(),
+            ));
         }
     }
     reader.errors.into_result(Some(()))?;
     group_within(&elements, limits)
 }
 
-/// The same where the body as a whole is not JSON within our bounds: either it is none, which
-/// splitting tells, or the fault lies within an element and is told under its path.
-fn read_report_by_elements(
-    kind: EnvironmentKind,
-    body: &[u8],
+/// One element from its text. The tree of values exists for one element at a time, so that a
+/// large body takes little more memory than itself.
+fn raw_element<'a>(
+    kind: &KindReader,
     limits: &ReportLimits,
-) -> Result<Report, FieldErrors> {
-    let mut errors = FieldErrors::default();
-    let mut elements = Vec::new();
-    for (index, raw) in split_elements(kind, body, limits)?.into_iter().enumerate() {
-        match read_element_at(kind, raw, index, limits) {
-            Ok(element) => elements.push(element),
-            Err(found) => {
-                for (path, text) in found.0 {
-                    if errors.0.len() < crate::read::ERRORS_MAX {
-                        errors.0.insert(path, text);
-                    }
-                }
-            }
+    reader: &mut Reader,
+    path: &Path<'_>,
+    text: &'a str,
+) -> Option<ElementInstances<'a>> {
+    if text.len() > limits.element_bytes_max {
+        let message = format!(
+            "Element should have at most {} bytes, not {}",
+            limits.element_bytes_max,
+            text.len()
+        );
+        reader.refuse(path, &message, &Node::Text(Cow::Borrowed(text)));
+        return None;
+    }
+    match serde_json::from_str(text) {
+        Ok(node) => element(kind, limits, reader, path, node),
+        Err(error) => {
+            let found = not_json(&path.to_string(), text, &error);
+            reader.errors.extend(found);
+            None
         }
     }
-    errors.into_result(Some(()))?;
-    group_within(&elements, limits)
 }
 
 /// Checks everything around the elements and returns them.
@@ -354,17 +364,34 @@ fn too_many(reader: &mut Reader, count: usize, max: usize) {
 /// The raw text of each element of `artifacts`, in order, with everything around them checked.
 ///
 /// The elements themselves are only known to be roughly JSON: [`read_element`] judges them. Equal
-/// texts mean equal elements.
+/// texts mean equal elements. Where this refuses, [`read_report`] names the errors within the
+/// elements as well.
 pub fn split_elements<'a>(
     kind: EnvironmentKind,
     body: &'a [u8],
     limits: &ReportLimits,
 ) -> Result<Vec<&'a [u8]>, FieldErrors> {
+    if reader_of(kind).is_none() {
+        return Err(logical());
+    }
+    let mut reader = Reader::new();
+    let raw = split(&mut reader, kind, body_text(body)?, limits)?;
+    let raw = reader.errors.into_result(raw)?;
+    Ok(raw.into_iter().map(|raw| raw.get().as_bytes()).collect())
+}
+
+/// Splits a body, reporting what is wrong around the elements; nothing if there are none to read.
+fn split<'a>(
+    reader: &mut Reader,
+    kind: EnvironmentKind,
+    text: &'a str,
+    limits: &ReportLimits,
+) -> Result<Option<Vec<&'a RawValue>>, FieldErrors> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Raw<'a> {
         #[serde(borrow, rename = "type", default, deserialize_with = "present")]
-        kind: Option<Node<'a>>,
+        kind: Option<&'a RawValue>,
         #[serde(borrow)]
         artifacts: Vec<&'a RawValue>,
     }
@@ -372,73 +399,62 @@ pub fn split_elements<'a>(
     /// Tells a null from an absent member, which the library reads alike.
     fn present<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<Node<'de>>, D::Error> {
-        Node::deserialize(deserializer).map(Some)
+    ) -> Result<Option<&'de RawValue>, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Some)
     }
 
-    if reader_of(kind).is_none() {
-        return Err(logical());
-    }
-    let text = body_text(body)?;
-    let own = |given: &Node<'_>| matches!(given, Node::Text(text) if text == kind.as_wire());
+    let own = |given: &&RawValue| {
+        let inner = given.get().strip_prefix('"');
+        inner.and_then(|inner| inner.strip_suffix('"')) == Some(kind.as_wire())
+    };
     if let Ok(raw) = serde_json::from_str::<Raw<'a>>(text)
         && raw.kind.as_ref().is_none_or(own)
         && raw.artifacts.len() <= limits.elements_max
     {
-        return Ok(raw
-            .artifacts
-            .iter()
-            .map(|raw| raw.get().as_bytes())
-            .collect());
+        return Ok(Some(raw.artifacts));
     }
-    split_slowly(kind, text, limits)
-}
 
-/// Splits a body that is unusual or wrong, naming everything that is wrong around the elements.
-fn split_slowly<'a>(
-    kind: EnvironmentKind,
-    text: &'a str,
-    limits: &ReportLimits,
-) -> Result<Vec<&'a [u8]>, FieldErrors> {
-    let raw: RawObject<'a> = match serde_json::from_str::<RawObject<'a>>(text) {
+    // The body is unusual or wrong: look at each member.
+    let raw: RawObject<'a> = match serde_json::from_str(text) {
         Ok(raw) => raw,
         Err(error) => {
-            // Either not JSON at all, or JSON of another type.
-            let node: Node<'_> =
-                serde_json::from_str(text).map_err(|_| not_json(BODY, text, &error))?;
-            let mut reader = Reader::new();
-            reader.members(&Path::Root, node, &[]);
-            return Err(reader.errors);
+            return match serde_json::from_str::<&RawValue>(text) {
+                Ok(raw) if !raw.get().starts_with('{') => {
+                    reader.members(&Path::Root, node_of(BODY, raw)?, &[]);
+                    Ok(None)
+                }
+                _ => Err(not_json(BODY, text, &error)),
+            };
         }
     };
-    let mut reader = Reader::new();
     let mut list: Option<Vec<&'a RawValue>> = None;
     let mut members = Vec::with_capacity(raw.0.len());
     for (name, value) in raw.0 {
-        let node = if name == "artifacts" {
-            if let Ok(items) = serde_json::from_str::<Vec<&'a RawValue>>(value.get()) {
+        let node = match serde_json::from_str::<Vec<&'a RawValue>>(value.get()) {
+            Ok(items) if name == "artifacts" => {
                 let placeholders = vec![Node::Null; items.len()];
                 list = Some(items);
                 Node::List(placeholders)
-            } else {
-                node_of(BODY, value)?
             }
-        } else {
-            node_of(BODY, value)?
+            _ => node_of(&name, value)?,
         };
         members.push((name, node));
     }
-    envelope(&mut reader, kind, Node::Object(members), limits);
-    reader.errors.into_result(Some(()))?;
-    Ok(list
-        .unwrap_or_default()
-        .iter()
-        .map(|raw| raw.get().as_bytes())
-        .collect())
+    let nodes = envelope(reader, kind, Node::Object(members), limits);
+    Ok(nodes.map(|_| list.unwrap_or_default()))
 }
 
+/// The value, or the start of its text if it is so long that it can only be shown shortened.
 fn node_of<'a>(path: &str, raw: &'a RawValue) -> Result<Node<'a>, FieldErrors> {
-    serde_json::from_str(raw.get()).map_err(|error| not_json(path, raw.get(), &error))
+    const BYTES_MAX: usize = 4_096;
+    let text = raw.get();
+    if text.len() > BYTES_MAX {
+        let end = (BYTES_MAX - 3..=BYTES_MAX)
+            .find(|end| text.is_char_boundary(*end))
+            .expect("a character has at most four bytes");
+        return Ok(Node::Text(Cow::Borrowed(&text[..end])));
+    }
+    serde_json::from_str(text).map_err(|error| not_json(path, text, &error))
 }
 
 /// The members of an object with their values unread.
@@ -489,10 +505,8 @@ pub fn read_element_at<'a>(
     let list = Path::Member(&Path::Root, "artifacts");
     let path = Path::Index(&list, index);
     let text = body_text(raw)?;
-    let node =
-        serde_json::from_str(text).map_err(|error| not_json(&path.to_string(), text, &error))?;
     let mut reader = Reader::new();
-    let value = element(kind_reader, limits, &mut reader, &path, node);
+    let value = raw_element(kind_reader, limits, &mut reader, &path, text);
     reader.errors.into_result(value)
 }
 

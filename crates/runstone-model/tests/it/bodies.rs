@@ -203,6 +203,10 @@ fn errors_and_inputs_are_bounded() {
     let errors = read::patch_environment(body.as_bytes()).unwrap_err();
     assert_eq!(errors.0.len(), ERRORS_MAX);
 
+    let huge = format!(r#"{{"new_name":"{}"}}"#, "a".repeat(1 << 20));
+    let errors = read::rename_environment(huge.as_bytes()).unwrap_err();
+    assert!(errors.0["body"].starts_with("Body should have at most 1048576 bytes [input: {"));
+
     let long = "ä".repeat(100_000);
     let body = format!(r#"{{"new_name":"{long}","{long}":"{long}","y":[["{long}"]]}}"#);
     let errors = read::rename_environment(body.as_bytes()).unwrap_err();

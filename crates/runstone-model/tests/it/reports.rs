@@ -305,7 +305,12 @@ fn absurd_bodies() {
         &element(&deep),
         "artifacts[0]: Invalid JSON at line 1 column ",
     );
-    check(&deep, "body: Invalid JSON at line 1 column ");
+    check(
+        &deep,
+        "body: Input should be a valid dictionary or object to extract fields from [input: [[[",
+    );
+    let long = format!("{{\"artifacts\":[],\"x\":{deep}}}");
+    check(&long, "x: Extra inputs are not permitted [input: [[[");
     check(
         r#"{"artifacts":[{"digests":{"a":"","a":""},"creationTimestamp":1}]}"#,
         "artifacts[0].digests.a: Member 'a' is given more than once",
@@ -331,11 +336,26 @@ fn absurd_bodies() {
 }
 
 #[test]
+fn errors_around_and_within_the_elements_are_told_together() {
+    let body =
+        r#"{"artifacts":[{"digests":{},"creationTimestamp":1e999},7],"type":"S3","x":1e999}"#;
+    let found = read_report(Kind::Server, body.as_bytes(), &ReportLimits::default()).unwrap_err();
+    assert_eq!(found.0.keys().collect::<Vec<_>>(), ["x"]);
+    let body = body.replace("\"x\":1e999", "\"x\":1");
+    let found = read_report(Kind::Server, body.as_bytes(), &ReportLimits::default()).unwrap_err();
+    assert_eq!(
+        found.0.keys().collect::<Vec<_>>(),
+        ["artifacts[0]", "artifacts[1]", "type", "x"]
+    );
+}
+
+#[test]
 fn limits_hold() {
     let limits = ReportLimits {
         elements_max: 2,
         artifacts_max: 3,
         name_bytes_max: 4,
+        element_bytes_max: 300,
     };
     let element = |names: &[&str]| {
         let digests: serde_json::Map<String, Value> = names
@@ -363,6 +383,12 @@ fn limits_hold() {
     assert_eq!(
         lines(read(&[element(&["fives"])])),
         ["artifacts[0].digests.fives: String should have at most 4 bytes [input: fives]"]
+    );
+    let long = lines(read(&[element(&["a"]), element(&["a", "b", "c", "d"])]));
+    assert_eq!(long.len(), 1);
+    assert!(
+        long[0].starts_with("artifacts[1]: Element should have at most 300 bytes, not 3"),
+        "{long:?}"
     );
 }
 
