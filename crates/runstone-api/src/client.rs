@@ -232,7 +232,7 @@ impl Client {
     pub async fn send(
         &self,
         call: &Call,
-        trace: &mut (dyn FnMut(Trace<'_>) + Send),
+        trace: &mut dyn FnMut(Trace<'_>),
     ) -> Result<Answer, ClientError> {
         let mut attempts = 0;
         loop {
@@ -307,8 +307,7 @@ impl Client {
             Payload::None => request.header(CONTENT_TYPE, JSON),
             Payload::Json(json) => request.header(CONTENT_TYPE, JSON).body(json.clone()),
             Payload::Multipart { field, json, file } => {
-                let mut form =
-                    reqwest::multipart::Form::new().text(field.clone(), json.clone());
+                let mut form = reqwest::multipart::Form::new().text(field.clone(), json.clone());
                 if let Some(file) = file {
                     let part = reqwest::multipart::Part::bytes(file.content.clone())
                         .file_name(file.file_name.clone())

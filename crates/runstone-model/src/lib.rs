@@ -11,6 +11,7 @@ pub mod decide;
 pub mod event;
 pub mod expression;
 pub mod fact;
+pub mod history;
 pub mod id;
 pub mod interval;
 pub mod name;

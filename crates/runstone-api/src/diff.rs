@@ -1,0 +1,83 @@
+//! Difference of two snapshots (`api-environments.md` section 9).
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What differs between two snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EnvironmentDiff {
+    /// Only in the first.
+    pub snappish1: Side,
+    /// Only in the second.
+    pub snappish2: Side,
+    /// In both, with another number of instances.
+    pub changed: ChangedArtifacts,
+    /// In both.
+    #[serde(rename = "not-changed")]
+    pub not_changed: UnchangedArtifacts,
+}
+
+/// What is in one snapshot only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Side {
+    /// `env#N`, always resolved.
+    pub snapshot_id: String,
+    /// By fingerprint.
+    pub artifacts: Vec<DiffArtifact>,
+}
+
+/// What is in both with another number of instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangedArtifacts {
+    /// By fingerprint.
+    pub artifacts: Vec<ChangedArtifact>,
+}
+
+/// What is in both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UnchangedArtifacts {
+    /// By fingerprint.
+    pub artifacts: Vec<DiffArtifact>,
+}
+
+/// A running artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DiffArtifact {
+    /// Empty if unknown.
+    pub fingerprint: String,
+    /// Name as reported.
+    pub name: String,
+    /// Latest start, Unix seconds.
+    pub most_recent_timestamp: i64,
+    /// Primary flow; empty without provenance.
+    pub flow: &'static str,
+    /// Address of the commit.
+    pub commit_url: Option<&'static str>,
+    /// Number of instances.
+    pub instance_count: u64,
+    /// K8S only: names of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Vec<String>>,
+}
+
+/// A running artifact with another number of instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ChangedArtifact {
+    /// Empty if unknown.
+    pub fingerprint: String,
+    /// Name as reported.
+    pub name: String,
+    /// Latest start, Unix seconds.
+    pub most_recent_timestamp: i64,
+    /// Primary flow; empty without provenance.
+    pub flow: &'static str,
+    /// Address of the commit.
+    pub commit_url: Option<&'static str>,
+    /// Instances in the first.
+    pub s1_instance_count: u64,
+    /// Instances in the second.
+    pub s2_instance_count: u64,
+    /// K8S only: names of the pods in the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Vec<String>>,
+}

@@ -1,0 +1,37 @@
+//! The journal as JSON: what an organization's log is called, how large it is and who signs it.
+//! Ours; not part of the contracted API.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Head of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Head {
+    /// Immutable id of the organization.
+    pub organization_id: String,
+    /// Origin of the current epoch, the name of its keys.
+    pub origin: String,
+    /// Current epoch.
+    pub epoch: String,
+    /// Number of published entries.
+    pub size: u64,
+    /// Prefix of the log, absolute.
+    pub url: String,
+    /// The signed checkpoint.
+    pub checkpoint: String,
+    /// Who signs.
+    pub keys: Vec<Key>,
+    /// All epochs, oldest first.
+    pub epochs: Vec<String>,
+}
+
+/// A public key of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Key {
+    /// Verifier key as signed-note writes it.
+    pub vkey: String,
+    /// First size it signs.
+    pub from_size: u64,
+    /// Last size it signs; null = still signs.
+    pub to_size: Option<u64>,
+}
