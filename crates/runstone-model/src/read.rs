@@ -172,6 +172,10 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some((Key(name), value)) = map.next_entry()? {
+            if members.is_empty() {
+                // Most objects of reports have up to six members.
+                members.reserve_exact(6);
+            }
             members.push((name, value));
         }
         Ok(Node::Object(members))
