@@ -175,6 +175,9 @@ fn wrong_edge_bytes_are_refused() {
             ));
         }
     }
+    let large =
+        Edge::from_partials::<EdgeError>(u64::MAX, |_, width| Ok(vec![0; usize::from(width) * 32]));
+    assert_eq!(large, Err(EdgeError::SizeTooLarge(u64::MAX)));
     let short = Edge::from_partials::<EdgeError>(5, |_, _| Ok(vec![0; 32]));
     assert!(matches!(short, Err(EdgeError::WrongLength { .. })));
 }

@@ -80,6 +80,17 @@ fn unknown_signatures_are_ignored_and_known_bad_ones_refuse() {
         only_foreign.verify(&keys),
         Err(NoteError::NoTrustedSignature)
     );
+    // A name or an id alone makes no known key.
+    let mut note = Note::sign("text\n", &[&known]).unwrap();
+    let mut namesake = known.sign("other text\n");
+    namesake.key_id ^= 1;
+    note.add_signature(namesake).unwrap();
+    let mut same_id = known.sign("other text\n");
+    same_id.name.push('2');
+    note.add_signature(same_id).unwrap();
+    // One key that signed twice is one key.
+    note.add_signature(known.sign("text\n")).unwrap();
+    assert_eq!(note.verify(&keys).unwrap(), [&keys[0]]);
     // The same key given twice is no ambiguity.
     let twice = [keys[0].clone(), keys[0].clone()];
     let note = Note::sign("text\n", &[&known]).unwrap();

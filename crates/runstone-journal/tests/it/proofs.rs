@@ -3,12 +3,12 @@
 use crate::log::{ORIGIN, TestLog, keys, signer};
 use proptest::prelude::*;
 use runstone_journal::checkpoint::CheckpointError;
-use runstone_journal::merkle::{Edge, Hash, leaf_hash};
+use runstone_journal::merkle::{Edge, Hash, leaf_hash, node_hash};
 use runstone_journal::note::{NoteError, Signer};
 use runstone_journal::proof::{
-    HashReader, PROOF_HASHES_MAX, ProofError, ProofPlan, Receipt, ReceiptError, TileId,
-    prove_consistency, prove_inclusion, root_at, verify_consistency, verify_inclusion,
-    verify_receipt,
+    HashReader, PROOF_HASHES_MAX, ProofError, ProofPlan, RECEIPT_BYTES_MAX,
+    RECEIPT_EXTRA_BYTES_MAX, Receipt, ReceiptError, TileId, prove_consistency, prove_inclusion,
+    root_at, verify_consistency, verify_inclusion, verify_receipt,
 };
 
 #[test]
@@ -113,6 +113,29 @@ fn tampered_proofs_are_refused() {
             assert!(verify_consistency(old, &old_root, new, &other, &proof).is_err());
         }
         assert!(verify_consistency(new + 1, &root, new, &root, &proof).is_err());
+    }
+}
+
+/// Hashes beyond the height of the tree would let a proof for another shape pass as one for this.
+#[test]
+fn a_proof_longer_than_the_tree_is_high_is_refused() {
+    let mut log = TestLog::new(7);
+    let roots = log.roots.clone();
+    let above = leaf_hash(b"above the root");
+    let raised = |size: usize| node_hash(&above, &roots[size]);
+    for (old, new) in [(3, 4), (3, 7), (5, 7), (6, 7)] {
+        let mut proof = prove_consistency(&mut log, old, new).unwrap();
+        proof.push(above);
+        let (old_root, root) = (raised(old as usize), raised(new as usize));
+        let refused = verify_consistency(old, &old_root, new, &root, &proof);
+        assert_eq!(refused, Err(ProofError::Length { found: proof.len() }));
+    }
+    for index in 0..7 {
+        let mut proof = prove_inclusion(&mut log, index, 7).unwrap();
+        proof.push(above);
+        let leaf = leaf_hash(&log.entries[index as usize]);
+        let refused = verify_inclusion(&leaf, index, 7, &proof, &raised(7));
+        assert_eq!(refused, Err(ProofError::Length { found: proof.len() }));
     }
 }
 
@@ -301,6 +324,24 @@ fn malformed_receipts_are_refused() {
         Err(ReceiptError::Shape)
     );
     assert_eq!(Receipt::parse(b"\xff"), Err(ReceiptError::Shape));
+    let with_extra = |bytes: usize| Receipt {
+        extra: Some(vec![0; bytes]),
+        index: 0,
+        hashes: vec![],
+        checkpoint: String::new(),
+    };
+    let largest = with_extra(RECEIPT_EXTRA_BYTES_MAX);
+    assert_eq!(Receipt::parse(largest.to_string().as_bytes()), Ok(largest));
+    let larger = with_extra(RECEIPT_EXTRA_BYTES_MAX + 1).to_string();
+    assert_eq!(
+        Receipt::parse(larger.as_bytes()),
+        Err(ReceiptError::Line(2))
+    );
+    let long = vec![b'a'; RECEIPT_BYTES_MAX + 1];
+    assert_eq!(
+        Receipt::parse(&long),
+        Err(ReceiptError::TooLong(long.len()))
+    );
     let many = format!(
         "c2sp.org/tlog-proof@v1\nindex 1{}",
         format!("\n{hash}").repeat(65)

@@ -319,3 +319,35 @@ fn answers_larger_than_any_log_gives_are_refused() {
         );
     }
 }
+
+/// A server that gives a tile honestly at first and another one when it is asked again.
+struct TwoFaced(Files);
+
+impl Fetch for TwoFaced {
+    fn fetch(&mut self, path: &str) -> Result<Option<Vec<u8>>, FetchError> {
+        let asked_before = self.0.asked.iter().any(|asked| asked == path);
+        let mut answer = self.0.fetch(path)?;
+        if asked_before && let Some(bytes) = &mut answer {
+            bytes[0] ^= 1;
+        }
+        Ok(answer)
+    }
+}
+
+#[test]
+fn a_server_that_changes_its_answer_is_found() {
+    let remembered = TestLog::new(300).checkpoint();
+    let mut server = TwoFaced(TestLog::new(600).files());
+    let keys = keys();
+    let request = Request {
+        keys: &keys,
+        origin: None,
+        remembered: Some(&remembered),
+        mode: Mode::Incremental,
+    };
+    let error = verify_log(&mut server, &request, &mut |_, _| Ok(())).unwrap_err();
+    assert!(
+        matches!(&error, VerifyError::TileDiffers { path, position: 0 } if path == "tile/0/001"),
+        "{error}"
+    );
+}
