@@ -1,0 +1,161 @@
+//! All commands. One command is one file; to add one, write the file and name it twice below: as a
+//! module, so that the formatter sees it, and in the list.
+//!
+//! A command turns flags into one request or one collection and an answer into text. It decides
+//! nothing about the domain.
+
+mod artifact;
+mod moments;
+mod paths;
+mod reporting;
+
+mod archive {
+    pub mod environment;
+}
+mod assert {
+    pub mod status;
+}
+mod completion;
+mod config;
+mod create {
+    pub mod environment;
+}
+mod diff {
+    pub mod snapshots;
+}
+mod fingerprint;
+mod get {
+    pub mod environment;
+    pub mod snapshot;
+}
+mod join {
+    pub mod environment;
+}
+mod list {
+    pub mod environments;
+    pub mod snapshots;
+}
+mod log {
+    pub mod environment;
+}
+mod rename {
+    pub mod environment;
+}
+mod search;
+mod snapshot {
+    pub mod path;
+    pub mod paths;
+    pub mod server;
+}
+mod status;
+mod tag;
+pub mod version;
+
+use crate::grammar::command::{Command, Group, Tree};
+use crate::grammar::flag::AUTO;
+
+/// Every command. The server's own (`serve`, `dev`, `admin`, `verify`) have their lines here too.
+static COMMANDS: &[&Command] = &[
+    &archive::environment::COMMAND,
+    &assert::status::COMMAND,
+    &completion::COMMAND,
+    &config::COMMAND,
+    &create::environment::COMMAND,
+    &diff::snapshots::COMMAND,
+    &fingerprint::COMMAND,
+    &get::environment::COMMAND,
+    &get::snapshot::COMMAND,
+    &join::environment::COMMAND,
+    &list::environments::COMMAND,
+    &list::snapshots::COMMAND,
+    &log::environment::COMMAND,
+    &rename::environment::COMMAND,
+    &search::COMMAND,
+    &snapshot::path::COMMAND,
+    &snapshot::paths::COMMAND,
+    &snapshot::server::COMMAND,
+    &status::COMMAND,
+    &tag::COMMAND,
+    &version::COMMAND,
+];
+
+/// Every verb with further words, with its aliases.
+static GROUPS: &[Group] = &[
+    group(&["archive"], &[], "Hide things without deleting them."),
+    group(
+        &["assert"],
+        &[],
+        "Check something and exit with a code other than 0 if it does not hold.",
+    ),
+    group(&["create"], &["c", "cr"], "Create things."),
+    group(&["diff"], &[], "Compare things."),
+    group(&["get"], &["g"], "Show one thing."),
+    group(&["join"], &[], "Put things into others."),
+    group(&["list"], &["l", "ls"], "Show many things."),
+    group(&["log"], &["lo"], "Show what happened."),
+    group(&["rename"], &["re"], "Rename things."),
+    Group {
+        path: &["snapshot"],
+        aliases: &[],
+        about: "Report what runs.",
+        flags: AUTO,
+    },
+];
+
+const fn group(
+    path: &'static [&'static str],
+    aliases: &'static [&'static str],
+    about: &'static str,
+) -> Group {
+    Group {
+        path,
+        aliases,
+        about,
+        flags: &[],
+    }
+}
+
+/// The whole tree under its own name.
+pub const TREE: Tree = Tree {
+    groups: GROUPS,
+    commands: COMMANDS,
+    program: "runstone",
+};
+
+/// What the program is, in a line.
+pub const ABOUT: &str = "What runs, set in stone: reports what runs, records it, and answers questions about it.";
+
+/// What the program's help says about variables.
+pub const VARIABLES: &str = "Any flag can be set by an environment variable: RUNSTONE_ and the flag's name in capitals with _ for -, such as RUNSTONE_API_TOKEN. KOSLI_ in place of RUNSTONE_ works too.\nThe token DRY_RUN turns --dry-run on.";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::grammar::command::Node;
+
+    #[test]
+    fn every_command_is_reached_by_its_path_and_no_flag_is_there_twice() {
+        for command in COMMANDS {
+            let mut node = Node::Root;
+            for word in command.path {
+                node = TREE.child(node, word).unwrap_or_else(|| {
+                    panic!("{:?} has no group {word}", command.path);
+                });
+            }
+            assert_eq!(node.path(), command.path);
+            let mut names = BTreeSet::new();
+            let mut shorts = BTreeSet::new();
+            for flag in TREE.flags(node) {
+                assert!(names.insert(flag.name), "{:?} --{}", command.path, flag.name);
+                if let Some(short) = flag.short {
+                    assert!(shorts.insert(short), "{:?} -{short}", command.path);
+                }
+            }
+            for name in command.only_one_of.iter().flat_map(|group| group.iter()) {
+                assert!(names.contains(name), "{:?} --{name}", command.path);
+            }
+        }
+    }
+}
