@@ -1,0 +1,10 @@
+//! Integration tests of the collectors, against the real systems where those are there.
+#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a test that is left out says so where the person who runs it sees it"
+)]
+
+mod docker;
+mod paths;
+mod processes;
