@@ -97,6 +97,27 @@ fn unknown_signatures_are_ignored_and_known_bad_ones_refuse() {
     assert_eq!(note.verify(&twice).unwrap().len(), 1);
 }
 
+/// Two seeds, found by trying some eighty thousand, whose keys have the same 32-bit id.
+#[test]
+fn two_trusted_keys_of_one_name_and_id_are_ambiguous() {
+    let signer = |number: u32| {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        Signer::new("log", &seed).unwrap()
+    };
+    let (first, second) = (signer(32_003), signer(82_289));
+    let keys = [first.verifier_key().clone(), second.verifier_key().clone()];
+    assert_ne!(keys[0], keys[1]);
+    assert_eq!(keys[0].key_id(), keys[1].key_id());
+    let note = Note::sign("text\n", &[&first]).unwrap();
+    let (name, key_id) = ("log".to_owned(), 0xf526_4223);
+    assert_eq!(
+        note.verify(&keys),
+        Err(NoteError::AmbiguousKey { name, key_id })
+    );
+    assert_eq!(note.verify(&keys[..1]).unwrap(), [&keys[0]]);
+}
+
 #[test]
 fn malformed_notes_are_refused() {
     let line = "— example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv";

@@ -139,6 +139,21 @@ fn a_proof_longer_than_the_tree_is_high_is_refused() {
     }
 }
 
+/// A proof that stops early ends at an inner node, which must not pass for a root.
+#[test]
+fn a_proof_shorter_than_the_tree_is_high_is_refused() {
+    let mut log = TestLog::new(7);
+    let leaf = leaf_hash(&log.entries[0]);
+    let short = Err(ProofError::Length { found: 0 });
+    assert_eq!(verify_inclusion(&leaf, 0, 7, &[], &leaf), short);
+    assert_eq!(verify_consistency(2, &leaf, 7, &leaf, &[]), short);
+    assert_eq!(verify_consistency(3, &leaf, 7, &leaf, &[]), short);
+    let proof = prove_inclusion(&mut log, 0, 7).unwrap();
+    let inner = node_hash(&leaf, &proof[0]);
+    let short = Err(ProofError::Length { found: 1 });
+    assert_eq!(verify_inclusion(&leaf, 0, 7, &proof[..1], &inner), short);
+}
+
 #[test]
 fn what_is_outside_the_tree_is_refused() {
     let outside = ProofError::IndexOutside { index: 5, size: 5 };

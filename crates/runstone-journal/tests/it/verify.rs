@@ -203,6 +203,19 @@ fn history_is_compared_with_the_remembered_checkpoint() {
 }
 
 #[test]
+fn a_remembered_empty_log_has_the_empty_root() {
+    let mut remembered = TestLog::new(0).checkpoint();
+    remembered.root[0] ^= 1;
+    for mode in [Mode::Full, Mode::Incremental] {
+        let refused = run(&mut TestLog::new(5).files(), Some(&remembered), mode);
+        assert!(matches!(
+            refused,
+            Err(VerifyError::Inconsistent { size: 0 })
+        ));
+    }
+}
+
+#[test]
 fn incremental_verification_finds_damage_after_the_remembered_size() {
     let remembered = TestLog::new(300).checkpoint();
     let honest = TestLog::new(600).files();
