@@ -244,9 +244,8 @@ impl Collector {
             Err(Refused::Unreadable) => return Seen::Unreadable,
         };
         let identity = Identity::from(&metadata);
-        let fingerprint = match self.fingerprint(&file, identity) {
-            Ok(fingerprint) => fingerprint,
-            Err(_) => return Seen::Unreadable,
+        let Ok(fingerprint) = self.fingerprint(&file, identity) else {
+            return Seen::Unreadable;
         };
         let process_root = self
             .options

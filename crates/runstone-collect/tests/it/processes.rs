@@ -231,9 +231,12 @@ fn a_made_up_machine() {
         let text = fs::read_to_string(root.join("stat")).unwrap();
         let changed: Vec<String> = text
             .lines()
-            .map(|line| match line.starts_with("btime ") {
-                true => format!("btime {boot}"),
-                false => line.to_owned(),
+            .map(|line| {
+                if line.starts_with("btime ") {
+                    format!("btime {boot}")
+                } else {
+                    line.to_owned()
+                }
             })
             .collect();
         fs::write(root.join("stat"), changed.join("\n")).unwrap();

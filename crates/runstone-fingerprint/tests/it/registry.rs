@@ -6,12 +6,16 @@
 use std::time::Duration;
 
 use oci_client::client::{ClientConfig, ClientProtocol};
-use oci_client::manifest::{OciImageManifest, OciManifest};
+use oci_client::manifest::{OciDescriptor, OciImageManifest, OciManifest};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use runstone_fingerprint::oci::{Credentials, Login, Options, fingerprint};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+
+/// Digest of `{}`.
+const EMPTY_CONFIG: &str =
+    "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
 fn options(credentials: Credentials) -> Options {
     Options {
@@ -168,7 +172,7 @@ async fn what_registries_answer_is_told() {
     );
 }
 
-/// Puts an image index without images under `name`; gives its digest's digits.
+/// Puts an image without layers under `name`; gives its digest's digits.
 async fn put(name: &str, auth: &RegistryAuth) -> String {
     let reference: Reference = name.parse().unwrap();
     let client = Client::try_from(ClientConfig {
@@ -180,19 +184,17 @@ async fn put(name: &str, auth: &RegistryAuth) -> String {
         .auth(&reference, auth, RegistryOperation::Push)
         .await
         .unwrap();
-    let config = client
-        .push_blob(
-            &reference,
-            &b"{}"[..],
-            "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
-        )
-        .await;
+    let config = client.push_blob(&reference, &b"{}"[..], EMPTY_CONFIG).await;
     config.unwrap();
-    let mut manifest = OciImageManifest::default();
-    manifest.config.digest =
-        "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a".to_owned();
-    manifest.config.size = 2;
-    manifest.config.media_type = "application/vnd.oci.image.config.v1+json".to_owned();
+    let manifest = OciImageManifest {
+        config: OciDescriptor {
+            digest: EMPTY_CONFIG.to_owned(),
+            size: 2,
+            media_type: "application/vnd.oci.image.config.v1+json".to_owned(),
+            ..OciDescriptor::default()
+        },
+        ..OciImageManifest::default()
+    };
     client
         .push_manifest(&reference, &OciManifest::Image(manifest))
         .await
