@@ -179,14 +179,14 @@ impl ClientError {
 /// What happens while a request is under way.
 #[derive(Debug, Clone, Copy)]
 pub enum Trace<'a> {
-    /// An attempt begins.
-    Attempt {
+    /// The first attempt begins.
+    Begins {
         /// HTTP method.
         method: &'a Method,
         /// Complete URL.
         url: &'a str,
     },
-    /// The server answered.
+    /// The server's answer is final.
     Answered {
         /// Complete URL.
         url: &'a str,
@@ -195,6 +195,8 @@ pub enum Trace<'a> {
     },
     /// The next attempt waits.
     Waiting {
+        /// Status of the answer that was not final, if there was an answer.
+        status: Option<u16>,
         /// Pause before it.
         delay: Duration,
         /// Attempts left.
@@ -234,21 +236,34 @@ impl Client {
         call: &Call,
         trace: &mut dyn FnMut(Trace<'_>),
     ) -> Result<Answer, ClientError> {
+        if let Err(error) = url::Url::parse(&call.url)
+            && error != url::ParseError::RelativeUrlWithoutBase
+        {
+            return Err(ClientError::Setup(format!(
+                "parse \"{}\": {error}",
+                call.url
+            )));
+        }
         let mut attempts = 0;
         loop {
             attempts += 1;
-            trace(Trace::Attempt {
-                method: &call.method,
-                url: &call.url,
-            });
+            if attempts == 1 {
+                trace(Trace::Begins {
+                    method: &call.method,
+                    url: &call.url,
+                });
+            }
             let remaining = self.options.retries.saturating_sub(attempts - 1);
             let (pause, failure) = match self.attempt(call).await {
                 Ok(response) => {
                     let status = response.status().as_u16();
-                    trace(Trace::Answered {
-                        url: &call.url,
-                        status,
-                    });
+                    let is_retried = retried(status, call.retry_conflict);
+                    if !is_retried {
+                        trace(Trace::Answered {
+                            url: &call.url,
+                            status,
+                        });
+                    }
                     let retry_after = match status {
                         429 | 503 => retry_after(&response),
                         _ => None,
@@ -260,33 +275,36 @@ impl Client {
                     if status == 200 || status == 201 {
                         return Ok(Answer { status, body });
                     }
-                    if !retried(status, call.retry_conflict) {
+                    if !is_retried {
                         return Err(ClientError::Refused {
                             status,
                             message: failure_message(&body),
                         });
                     }
                     let said = failure_message(&body);
-                    (retry_after, Failure::Answer(said))
+                    (retry_after, Failure::Answer { status, said })
                 }
                 Err(error) => {
-                    let permanent = is_permanent(&error);
-                    let text = transport_text(&error);
-                    if permanent {
-                        return Err(ClientError::GaveUp(format!(
-                            "{} \"{}\": {text}",
-                            capitalized(&call.method),
-                            call.url
-                        )));
+                    let failure = Failure::Transport(self.transport_text(call, &error));
+                    if is_permanent(&error) {
+                        return Err(ClientError::GaveUp(gave_up(call, attempts, &failure)));
                     }
-                    (None, Failure::Transport(text))
+                    (None, failure)
                 }
             };
             if remaining == 0 {
                 return Err(ClientError::GaveUp(gave_up(call, attempts, &failure)));
             }
             let delay = pause.unwrap_or_else(|| self.delay(attempts));
-            trace(Trace::Waiting { delay, remaining });
+            let status = match &failure {
+                Failure::Answer { status, .. } => Some(*status),
+                Failure::Transport(_) => None,
+            };
+            trace(Trace::Waiting {
+                status,
+                delay,
+                remaining,
+            });
             tokio::time::sleep(delay).await;
         }
     }
@@ -320,6 +338,35 @@ impl Client {
         request.send().await
     }
 
+    /// The reason of a transport error, in the words that scripts know for the common ones.
+    fn transport_text(&self, call: &Call, error: &reqwest::Error) -> String {
+        let refused = causes(error).any(|cause| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+        });
+        let target = self.options.proxy.as_deref().unwrap_or(&call.url);
+        if refused && let Ok(target) = url::Url::parse(target) {
+            let via = match self.options.proxy {
+                Some(_) => "proxyconnect tcp: ",
+                None => "",
+            };
+            return format!(
+                "{via}dial tcp {}:{}: connect: connection refused",
+                target.host_str().unwrap_or_default(),
+                target.port_or_known_default().unwrap_or_default()
+            );
+        }
+        let scheme = url::Url::parse(&call.url)
+            .map(|url| url.scheme().to_owned())
+            .unwrap_or_default();
+        if matches!(scheme.as_str(), "http" | "https") {
+            innermost(error)
+        } else {
+            format!("unsupported protocol scheme \"{scheme}\"")
+        }
+    }
+
     /// The pause after attempt number `attempts`: 1, 2, 4 … times the first delay, capped.
     fn delay(&self, attempts: u32) -> Duration {
         let factor = 1_u32.checked_shl(attempts - 1).unwrap_or(u32::MAX);
@@ -332,7 +379,7 @@ impl Client {
 
 /// Why the last attempt was not final.
 enum Failure {
-    Answer(String),
+    Answer { status: u16, said: String },
     Transport(String),
 }
 
@@ -364,10 +411,10 @@ fn gave_up(call: &Call, attempts: u32, failure: &Failure) -> String {
             let _ = write!(text, ": {capital} \"{}\": {reason}", call.url);
         }
         // The reference loses what the server said (`cli.md` 12 no. 5).
-        Failure::Answer(said) if !said.is_empty() => {
+        Failure::Answer { said, .. } if !said.is_empty() => {
             let _ = write!(text, ": {said}");
         }
-        Failure::Answer(_) => {}
+        Failure::Answer { .. } => {}
     }
     text
 }
@@ -387,45 +434,20 @@ fn is_permanent(error: &reqwest::Error) -> bool {
     if error.is_builder() || error.is_redirect() {
         return true;
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
+    causes(error).any(|cause| {
         let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
             cause
                 .downcast_ref::<std::io::Error>()
                 .and_then(std::io::Error::get_ref)
                 .and_then(|inner| inner.downcast_ref::<rustls::Error>())
         });
-        if matches!(tls, Some(rustls::Error::InvalidCertificate(_))) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    })
 }
 
-/// The reason of a transport error, in the words that scripts know for the common one.
-fn transport_text(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>()
-            && io.kind() == std::io::ErrorKind::ConnectionRefused
-            && let Some(url) = error.url()
-        {
-            return format!(
-                "dial tcp {}:{}: connect: connection refused",
-                url.host_str().unwrap_or_default(),
-                url.port_or_known_default().unwrap_or_default()
-            );
-        }
-        source = cause.source();
-    }
-    if error.is_builder()
-        && let Some(url) = error.url()
-        && !matches!(url.scheme(), "http" | "https")
-    {
-        return format!("unsupported protocol scheme \"{}\"", url.scheme());
-    }
-    innermost(error)
+/// The error's sources, the nearest first.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -97,7 +97,7 @@ pub fn read(path: &str) -> Result<Option<ConfigFile>, String> {
 }
 
 /// The exact file, or the first with one of the known extensions.
-pub fn find(path: &Path) -> Option<PathBuf> {
+fn find(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path.to_owned());
     }
@@ -141,7 +141,7 @@ fn parse(text: &str, extension: Option<&str>) -> Result<BTreeMap<String, String>
 }
 
 /// A YAML document as a JSON value; an empty one is null.
-pub fn yaml(text: &str) -> Result<Value, String> {
+fn yaml(text: &str) -> Result<Value, String> {
     let blank = text.lines().all(|line| {
         let line = line.trim();
         line.is_empty() || line.starts_with('#') || line == "---"
@@ -149,7 +149,12 @@ pub fn yaml(text: &str) -> Result<Value, String> {
     if blank {
         return Ok(Value::Null);
     }
-    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+    serde_saphyr::from_str(text).map_err(|error| {
+        // The rest of the message is a picture of the place.
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    })
 }
 
 fn dotenv(text: &str) -> BTreeMap<String, String> {

@@ -287,15 +287,17 @@ impl Context {
     /// Sends a request, whether dry-run is on or not.
     pub fn send(&self, call: &Call) -> Result<Answer, ClientError> {
         let client = self.client()?;
-        let mut last_status = None;
         let mut trace = |step: Trace<'_>| match step {
-            Trace::Attempt { method, url } => self.debug(format_args!("{method} {url}")),
+            Trace::Begins { method, url } => self.debug(format_args!("{method} {url}")),
             Trace::Answered { url, status } => {
-                last_status = Some(status);
                 self.debug(format_args!("request made to {url} and got status {status}"));
             }
-            Trace::Waiting { delay, remaining } => {
-                let status = last_status
+            Trace::Waiting {
+                status,
+                delay,
+                remaining,
+            } => {
+                let status = status
                     .map(|status| format!(" (status: {status})"))
                     .unwrap_or_default();
                 self.debug(format_args!(

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use runstone_collect::runtime::docker::{DEFAULT_HOST, Docker};
 use runstone_fingerprint::oci::{CredentialSources, Credentials, Login};
 use runstone_fingerprint::{Fingerprint, Options, Progress, Trace, directory, file, oci};
 
@@ -51,11 +52,15 @@ pub fn fingerprint(context: &Context, name: &str) -> anyhow::Result<Fingerprint>
 }
 
 /// The fingerprint of a directory, with progress on a terminal if it takes long.
-pub fn of_directory(
+fn of_directory(
     context: &Context,
     path: &str,
     exclude: &[String],
 ) -> anyhow::Result<Fingerprint> {
+    context.debug(format_args!(
+        "calculating fingerprint for path [{path}] -- excluding paths: [{}]",
+        exclude.join(" ")
+    ));
     let bar = Bar::new(context);
     let progress = |progress: Progress| bar.update(progress);
     let steps = Mutex::new(Vec::new());
@@ -124,8 +129,20 @@ fn of_registry_image(context: &Context, name: &str) -> anyhow::Result<Fingerprin
 }
 
 fn of_docker_image(context: &Context, name: &str) -> anyhow::Result<Fingerprint> {
-    let _ = (context, name);
-    anyhow::bail!("not yet")
+    context.block_on(async {
+        let docker = Docker::connect(docker_host(context)).await?;
+        Ok(docker.image_fingerprint(name).await?)
+    })
+}
+
+/// Where the container engine is.
+pub fn docker_host(context: &Context) -> &str {
+    context
+        .process
+        .environment
+        .get("DOCKER_HOST")
+        .filter(|host| !host.is_empty())
+        .map_or(DEFAULT_HOST, String::as_str)
 }
 
 fn credential_sources(context: &Context) -> CredentialSources {

@@ -6,8 +6,8 @@
 
 mod artifact;
 mod moments;
-mod paths;
 mod reporting;
+mod watch;
 
 mod archive {
     pub mod environment;
@@ -43,8 +43,10 @@ mod rename {
 }
 mod search;
 mod snapshot {
+    pub mod docker;
     pub mod path;
     pub mod paths;
+    pub mod processes;
     pub mod server;
 }
 mod status;
@@ -71,8 +73,10 @@ static COMMANDS: &[&Command] = &[
     &log::environment::COMMAND,
     &rename::environment::COMMAND,
     &search::COMMAND,
+    &snapshot::docker::COMMAND,
     &snapshot::path::COMMAND,
     &snapshot::paths::COMMAND,
+    &snapshot::processes::COMMAND,
     &snapshot::server::COMMAND,
     &status::COMMAND,
     &tag::COMMAND,

@@ -63,8 +63,9 @@ pub fn interval(context: &Context, environment: &str, text: &str) -> anyhow::Res
         else {
             return Ok(side.to_owned());
         };
-        let reference = expression(context, &format!("@{braced}"))?;
-        Ok(index_at(context, environment, &reference)?
+        let resolved = expression(context, &format!("{environment}@{braced}"))?;
+        let reference = &resolved[environment.len()..];
+        Ok(index_at(context, environment, reference)?
             .map_or_else(|| "1".to_owned(), |index| index.to_string()))
     };
     match text.split_once("..") {

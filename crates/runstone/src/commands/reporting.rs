@@ -3,23 +3,12 @@
 
 use jiff::Timestamp;
 use runstone_api::client::{Call, Method, Payload};
-use runstone_model::id::Fingerprint;
+use runstone_collect::{Artifact, Notice};
 use serde_json::{Map, Value, json};
 
 use crate::commands::create::environment::include_scaling;
 use crate::context::{Context, parse};
 use crate::output::value::text;
-
-/// One element of a `server` or `docker` report.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Artifact {
-    /// What it is called.
-    pub name: String,
-    /// Its identity.
-    pub fingerprint: Fingerprint,
-    /// Since when it is there, in whole seconds since 1970.
-    pub created_seconds: i64,
-}
 
 /// The body of a report.
 pub fn body(artifacts: &[Artifact]) -> Value {
@@ -27,12 +16,25 @@ pub fn body(artifacts: &[Artifact]) -> Value {
         .iter()
         .map(|artifact| {
             json!({
-                "digests": { artifact.name.as_str(): artifact.fingerprint.to_hex() },
-                "creationTimestamp": artifact.created_seconds,
+                "digests": {
+                    artifact.name.as_str():
+                        artifact.fingerprint.map(|known| known.to_hex()).unwrap_or_default()
+                },
+                "creationTimestamp": artifact.created_at,
             })
         })
         .collect();
     json!({ "artifacts": artifacts })
+}
+
+/// Tells what a collector wants to be told.
+pub fn tell(context: &Context, notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::Note(text) => context.say(text),
+            Notice::Warning(text) => context.warn(text),
+        }
+    }
 }
 
 /// Sends the report of environment `environment` as type `kind`, observed at `observed`. False for

@@ -79,7 +79,6 @@ pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
     };
     if let Err(fault) = parsed {
         return match (fault, node) {
-            (Fault::Help, _) => Ok(Scanned::Help(node)),
             (Fault::Unknown(_), Node::Root | Node::Group(_)) => {
                 // The reference's own help command is only known to it at this point.
                 Err(missing(tree, node, rest, matches!(node, Node::Root)))
@@ -94,7 +93,8 @@ pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
         if parser.version {
             return Ok(Scanned::Version);
         }
-        // What follows `--` is not looked at.
+        // What follows `--` is not looked at, and a lone dash is no word.
+        parser.arguments.retain(|word| !word.starts_with('-'));
         return match parser.arguments.first() {
             Some(_) if !parser.terminated => Err(missing(tree, node, &parser.arguments, false)),
             _ => Ok(Scanned::Help(node)),
@@ -276,10 +276,8 @@ fn descend<'w>(
         let mut parser = Parser::new(tree, node, inherited);
         return match parser.parse(&passed) {
             Ok(()) if !parser.help => descend(tree, child, parser.values, &words[index + 1..]),
-            Ok(()) | Err(Fault::Help) => Ok((node, Values::default(), &words[..index])),
-            Err(Fault::Unknown(_)) => {
-                Err(missing(tree, node, words, matches!(node, Node::Root)))
-            }
+            Ok(()) => Ok((node, Values::default(), &words[..index])),
+            Err(Fault::Unknown(message)) => Err(ScanError::new(None, message)),
             Err(Fault::Other(message)) => Err(ScanError {
                 at: Some(Node::Root),
                 message,
@@ -304,8 +302,6 @@ enum Fault {
     Unknown(String),
     /// Anything else.
     Other(String),
-    /// Not a fault: help is wanted.
-    Help,
 }
 
 /// Reads flags and arguments at one place of the tree.
@@ -520,6 +516,8 @@ mod tests {
         check("list --foo", "missing subcommand");
         check("--foo list environments", "missing subcommand");
         check("list -o json environments", "[kosli] unknown shorthand flag: 'o' in -o");
+        check("--page 3 list environments", "unknown flag: --page");
+        check("list - x", "unknown command: x");
         check("list -o", "[kosli list] unknown shorthand flag: 'o' in -o");
         check("archive env x", "unknown command: env");
         check("get environment x --foo", "[kosli get environment] unknown flag: --foo");
@@ -543,6 +541,7 @@ mod tests {
         check("--help list environments", "help for kosli");
         check("help get env", "help for kosli get environment");
         check("list -- environments", "help for kosli list");
+        check("-", "help for kosli");
         check("--version list", "version");
         check("-v", "version");
         check("list -v", "[kosli list] unknown shorthand flag: 'v' in -v");

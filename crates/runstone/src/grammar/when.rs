@@ -237,7 +237,8 @@ pub fn expression(
     let Some(inner) = rest.strip_suffix('}') else {
         return Ok(text.to_owned());
     };
-    if is_age(inner) || (is_wire_time(inner) && named.is_none()) {
+    // Without a name the expression is refused as a whole later.
+    if before.is_empty() || is_age(inner) || (is_wire_time(inner) && named.is_none()) {
         return Ok(text.to_owned());
     }
     let zone = named.unwrap_or(local);
@@ -292,6 +293,7 @@ mod tests {
             "prod@{2026-12-24T18:00:00}",
             "prod@{2.hours.ago}",
             "prod@{x",
+            "@{x}",
         ] {
             assert_eq!(resolved(text, None), text);
         }

@@ -88,8 +88,10 @@ fn table(context: &Context, snapshot: &Value) -> String {
             String::new(),
             format!("Fingerprint: {}", text(artifact, "fingerprint")),
             String::new(),
+            String::new(),
+            String::new(),
         ]);
-        rows.push(vec![String::new(); 3]);
+        rows.push(vec![String::new(); 5]);
     }
     layout(
         &[

@@ -116,7 +116,7 @@ fn table(context: &Context, answer: &Value) -> String {
             String::new(),
         ];
         for line in further {
-            rows.push(vec![String::new(), line, String::new()]);
+            rows.push(vec![String::new(), line, String::new(), String::new()]);
         }
     }
     layout(&["SNAPSHOT", "EVENT", "FLOW"], &rows)

@@ -1,9 +1,10 @@
 //! `snapshot path`.
 
 use jiff::Timestamp;
+use runstone_collect::runtime::paths::{Found, PathOptions, path};
 
-use crate::commands::paths::{Spec, Watch, artifacts, watch};
 use crate::commands::reporting;
+use crate::commands::watch::watch;
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command};
 use crate::grammar::flag::{DRY_RUN, EXCLUDE, Flag};
@@ -31,29 +32,29 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &mut Context) -> anyhow::Result<()> {
-    let environment = context.argument(0);
-    reporting::ensure_environment(context, environment, "server")?;
-    let specs = [Spec {
+    reporting::ensure_environment(context, context.argument(0), "server")?;
+    let options = PathOptions {
+        path: context.values.text("path").into(),
         name: context.values.text("name").to_owned(),
-        path: context.values.text("path").to_owned(),
         exclude: context.values.list("exclude").to_vec(),
-    }];
-    report(context, &specs, context.times().now)?;
+    };
+    let report = |observed| report(context, path(&options)?, observed);
+    report(context.times().now)?;
     if context.values.bool("watch") {
-        watch(context, &specs, |moment| report(context, &specs, moment))?;
+        watch(context, std::slice::from_ref(&options.path), report)?;
     }
     Ok(())
 }
 
-/// Fingerprints what `specs` name and sends the report.
-pub fn report(context: &Context, specs: &[Spec], observed: Timestamp) -> anyhow::Result<Watch> {
+/// Sends what was found as a report of type `server`.
+pub fn report(context: &Context, found: Found, observed: Timestamp) -> anyhow::Result<()> {
     let environment = context.argument(0);
-    let artifacts = artifacts(context, specs)?;
-    if reporting::send(context, environment, "server", &artifacts, observed)? {
+    reporting::tell(context, &found.notices);
+    if reporting::send(context, environment, "server", &found.artifacts, observed)? {
         context.say(format_args!(
             "[{}] artifacts were reported to environment {environment}",
-            artifacts.len()
+            found.artifacts.len()
         ));
     }
-    Ok(Watch::On)
+    Ok(())
 }

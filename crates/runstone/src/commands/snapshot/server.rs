@@ -1,8 +1,7 @@
 //! `snapshot server`.
 
-use std::collections::BTreeSet;
+use runstone_collect::runtime::paths::{ServerOptions, server};
 
-use crate::commands::paths::{Spec, matching};
 use crate::commands::reporting;
 use crate::commands::snapshot::path::report;
 use crate::context::Context;
@@ -37,33 +36,9 @@ pub static COMMAND: Command = Command {
 
 fn run(context: &mut Context) -> anyhow::Result<()> {
     reporting::ensure_environment(context, context.argument(0), "server")?;
-    let patterns = context.values.list("paths");
-    let exclude = context.values.list("exclude");
-    let mut paths = BTreeSet::new();
-    for pattern in patterns {
-        paths.extend(matching(pattern)?);
-    }
-    if paths.is_empty() {
-        anyhow::bail!("no matches found for [{}]", patterns.join(" "));
-    }
-    let mut left_out = BTreeSet::new();
-    for pattern in exclude {
-        left_out.extend(matching(pattern)?);
-    }
-    if let Some(both) = paths
-        .iter()
-        .find(|path| left_out.contains(*path) && std::path::Path::new(path).is_file())
-    {
-        anyhow::bail!("path [{both}] is both included and excluded");
-    }
-    let specs: Vec<Spec> = paths
-        .into_iter()
-        .map(|path| Spec {
-            name: path.clone(),
-            path,
-            exclude: exclude.to_vec(),
-        })
-        .collect();
-    report(context, &specs, context.times().now)?;
-    Ok(())
+    let options = ServerOptions {
+        paths: context.values.list("paths").to_vec(),
+        exclude: context.values.list("exclude").to_vec(),
+    };
+    report(context, server(&options)?, context.times().now)
 }
