@@ -288,4 +288,3 @@ pub enum Refusal {
     #[error("{what} exceeds the limit of {limit}")]
     LimitExceeded { what: &'static str, limit: u64 },
 }
-

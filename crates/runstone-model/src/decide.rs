@@ -214,7 +214,9 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
                 keys.push(FactKey::Subject(organization, Subject::Account(no)));
             }
         }
-        Action::RotateKey { .. } | Action::BeginEpoch { .. } | Action::NoteClockMovedBack { .. } => {
+        Action::RotateKey { .. }
+        | Action::BeginEpoch { .. }
+        | Action::NoteClockMovedBack { .. } => {
             keys.push(FactKey::Subject(organization, Subject::Log));
         }
     }
@@ -853,9 +855,10 @@ impl Deciding<'_> {
         let key = self.view.key(verifier)?.ok_or(Refusal::Unauthorized)?;
         let role = match key.principal {
             Principal::User(user) => self.view.membership(self.organization, user)?,
-            Principal::Account(home, account) => {
-                self.view.account(home, account)?.map(|account| account.role)
-            }
+            Principal::Account(home, account) => self
+                .view
+                .account(home, account)?
+                .map(|account| account.role),
         };
         Ok(role.is_some_and(|role| role.allows(Right::ChangeEnvironment)))
     }

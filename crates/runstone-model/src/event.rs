@@ -421,7 +421,10 @@ impl Entry {
             state => Some(digest(state)?),
         };
         let mut subjects = Vec::new();
-        for subject in value["subjects"].as_array().ok_or_else(|| bad("subjects"))? {
+        for subject in value["subjects"]
+            .as_array()
+            .ok_or_else(|| bad("subjects"))?
+        {
             let name = subject[0]
                 .as_str()
                 .and_then(Subject::parse)
@@ -636,7 +639,10 @@ impl Effects {
         if raw.v != 1 || !raw.judgements.is_empty() {
             return Err(bad("effects of an unknown version"));
         }
-        let hex = |text: &str| text.parse::<Digest>().map_err(|error| bad(error.to_string()));
+        let hex = |text: &str| {
+            text.parse::<Digest>()
+                .map_err(|error| bad(error.to_string()))
+        };
         let detail = |raw: &serde_json::value::RawValue| Arc::from(raw.get().as_bytes());
         Ok(Self {
             added: raw
@@ -887,11 +893,7 @@ impl Event {
         }
     }
 
-    fn decode(
-        kind: &str,
-        data: &Value,
-        bodies: &[Option<Arc<[u8]>>],
-    ) -> Result<Self, Unreadable> {
+    fn decode(kind: &str, data: &Value, bodies: &[Option<Arc<[u8]>>]) -> Result<Self, Unreadable> {
         Ok(match kind {
             "OrganizationCreated" => {
                 let (body, salt) = read_private(bodies, 0)?;
@@ -984,7 +986,8 @@ impl Event {
                 Self::EnvironmentCreated {
                     no: EnvironmentNo(ordinal(data, "no")?),
                     name: text(data, "name")?,
-                    kind: EnvironmentKind::from_wire(&text(data, "kind")?).ok_or_else(|| bad("kind"))?,
+                    kind: EnvironmentKind::from_wire(&text(data, "kind")?)
+                        .ok_or_else(|| bad("kind"))?,
                     settings: Settings::from_json(&body),
                     snapshot: data["snapshot"].as_u64(),
                     salt,

@@ -108,7 +108,10 @@ pub fn project(
         if known != *previous {
             return Err(Misfit::Contradiction {
                 index,
-                what: format!("previous entry of {} is not {previous:?}", subject.to_text()),
+                what: format!(
+                    "previous entry of {} is not {previous:?}",
+                    subject.to_text()
+                ),
             });
         }
     }
@@ -185,8 +188,7 @@ fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(
                 view.environment(organization, *logical)?;
             }
         }
-        Event::EnvironmentRenamed { no, .. }
-        | Event::EnvironmentTagged { no, .. } => {
+        Event::EnvironmentRenamed { no, .. } | Event::EnvironmentTagged { no, .. } => {
             view.environment(organization, *no)?;
         }
         Event::OrganizationChanged { no, .. } => {
@@ -398,11 +400,10 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             rows.put(Row::EnvironmentNamed(organization, name.clone(), *no));
             // A new environment has no history and is in no logical one: facts a later
             // decision of the same batch may read.
-            rows.view
-                .insert(
-                    crate::view::FactKey::Head(organization, *no),
-                    crate::view::Fact::Absent,
-                );
+            rows.view.insert(
+                crate::view::FactKey::Head(organization, *no),
+                crate::view::Fact::Absent,
+            );
             rows.view.insert(
                 crate::view::FactKey::LogicalsOf(organization, *no),
                 crate::view::Fact::Absent,
@@ -583,7 +584,8 @@ fn append_snapshot(
         spans.push(span(element, None));
     }
     let events = count_events(
-        gone.iter().map(|position| &*head.elements[*position].identity),
+        gone.iter()
+            .map(|position| &*head.elements[*position].identity),
         added.iter().map(|element| &*element.identity),
     );
     let mut removed_records: Vec<_> = gone
@@ -601,7 +603,15 @@ fn append_snapshot(
     }
     head.replace(&gone, added);
     let events_before = head.events;
-    let step = advance(&mut head, no, at, rows.index, events, removed_records, added_records);
+    let step = advance(
+        &mut head,
+        no,
+        at,
+        rows.index,
+        events,
+        removed_records,
+        added_records,
+    );
     rows.put(Row::Snapshot(Arc::new(Snapshot {
         organization,
         environment,

@@ -253,9 +253,7 @@ impl Step {
             removed.reserve_exact(count);
             let mut last = 0u32;
             for _ in 0..count {
-                last = last
-                    .checked_add(read_u32(&mut rest)?)
-                    .ok_or(DamagedStep)?;
+                last = last.checked_add(read_u32(&mut rest)?).ok_or(DamagedStep)?;
                 removed.push(RecordNo(last));
             }
         }
@@ -263,9 +261,7 @@ impl Step {
         let mut added = Vec::with_capacity(count);
         let mut last = 0u32;
         for _ in 0..count {
-            last = last
-                .checked_add(read_u32(&mut rest)?)
-                .ok_or(DamagedStep)?;
+            last = last.checked_add(read_u32(&mut rest)?).ok_or(DamagedStep)?;
             let judgement = if judged { read_u32(&mut rest)? } else { 0 };
             added.push((RecordNo(last), JudgementNo(judgement)));
         }
@@ -413,10 +409,7 @@ mod tests {
         let same = Head::default().restore(vec![element("a"), element("b")]);
         assert_eq!(head.digest(), same.digest());
         let c = element("c");
-        let expected = head.digest_after(
-            [element("a").digest].iter(),
-            [c.digest].iter(),
-        );
+        let expected = head.digest_after([element("a").digest].iter(), [c.digest].iter());
         let mut head = head;
         head.replace(&[0], vec![c]);
         assert_eq!(head.digest(), expected);

@@ -83,7 +83,10 @@ impl FactKey {
 
 /// A loaded fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the fact of the key with its name")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the fact of the key with its name"
+)]
 pub enum Fact {
     Absent,
     Organization(Arc<Organization>),
@@ -122,7 +125,10 @@ pub struct Counters {
 
 /// A row of a query table, whole: what a projection writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the row of the fact with its name")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the row of the fact with its name"
+)]
 pub enum Row {
     Organization(Arc<Organization>),
     Counters(OrganizationNo, Counters),

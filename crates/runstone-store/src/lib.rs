@@ -1,1 +1,489 @@
-//! placeholder
+//! The store: journal, bodies and query tables on SQLite or PostgreSQL.
+//!
+//! Writes go through one [`Store::submit`] and are durable when it returns; reads happen inside
+//! one transaction each. All SQL of Runstone is in this crate. It knows nothing of HTTP, wire
+//! shapes or flags.
+
+mod blobs;
+mod bodies;
+mod conn;
+mod dialect;
+mod engine;
+mod guard;
+mod journal;
+mod keys;
+mod log;
+mod queue;
+mod read;
+mod rows;
+mod table;
+mod value;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use runstone_model::command::{Action, Command, Refusal, Reply};
+use runstone_model::fact::{EntryIndex, OrganizationNo};
+use runstone_model::id::{Digest, Micros};
+use tokio::sync::oneshot;
+
+pub use crate::read::{Change, LogHead, LogKey, Read, ReadError};
+pub use crate::value::DbError;
+
+use crate::blobs::Blobs;
+use crate::engine::{Database, Place};
+use crate::guard::{Guard, Guarded};
+use crate::keys::Secrets;
+use crate::queue::{Job, Queue};
+use crate::writer::{Counts, Writer};
+
+/// A source of time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Micros;
+}
+
+/// A source of randomness.
+pub trait Random: Send + Sync {
+    /// Fills `bytes` with bytes nobody can guess.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The operating system's randomness.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Engine {
+    /// A folder that one process owns.
+    Sqlite {
+        /// The folder; made when missing.
+        directory: PathBuf,
+    },
+    /// A PostgreSQL database, shared by any number of servers.
+    Postgres {
+        /// `postgres://…`
+        url: String,
+    },
+}
+
+/// How to open a store.
+pub struct Options {
+    /// Database.
+    pub engine: Engine,
+    /// Folder or service for large bodies; none = beside the SQLite file, which PostgreSQL lacks.
+    pub blobs: Option<String>,
+    /// Settings of that service (`aws_endpoint`, `aws_access_key_id`, …).
+    pub blob_options: Vec<(String, String)>,
+    /// File with the installation's secrets; none = in the folder of the SQLite file.
+    pub key_file: Option<PathBuf>,
+    /// Make the key file when it is missing.
+    pub create_key_file: bool,
+    /// Host name in the origins of new logs.
+    pub host: String,
+    /// Folder or service outside the data that guards checkpoints.
+    pub guard: Option<String>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+/// A store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder cannot be made or read.
+    #[error("cannot use data directory {path}")]
+    Directory {
+        /// Folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process owns the folder.
+    #[error("data directory {path} is in use by another process")]
+    Locked {
+        /// Folder.
+        path: PathBuf,
+    },
+    /// The key file cannot be read or made.
+    #[error("cannot use key file {path}")]
+    KeyFile {
+        /// File.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file is damaged.
+    #[error("key file {path} is damaged")]
+    DamagedKeyFile {
+        /// File.
+        path: PathBuf,
+    },
+    /// The key file belongs to another store.
+    #[error("key file {path} is not the one this store was made with")]
+    ForeignKeyFile {
+        /// File.
+        path: PathBuf,
+    },
+    /// An option is missing.
+    #[error("{0}")]
+    Missing(&'static str),
+    /// The blob store or guard cannot be opened.
+    #[error("cannot open {url}: {reason}")]
+    Url {
+        /// Its URL.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// The database says no.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+/// A change that is stored for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Answer.
+    pub reply: Reply,
+    /// Its entries, none if nothing changed.
+    pub entries: Vec<(OrganizationNo, EntryIndex)>,
+}
+
+/// A change that was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// It is not allowed, or not possible.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much is waiting; try again.
+    #[error("too many requests")]
+    Busy {
+        /// When.
+        retry_after_seconds: u64,
+    },
+    /// Writes are not possible now.
+    #[error("writes are not possible now: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+        /// When to try again.
+        retry_after_seconds: u64,
+    },
+}
+
+/// Counters since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct StoreMetrics {
+    pub batches: u64,
+    pub commands: u64,
+    pub refusals: u64,
+    pub entries: u64,
+    pub retries: u64,
+    pub failures: u64,
+}
+
+/// The store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    secrets: Secrets,
+    blobs: Blobs,
+    guarded: Arc<Guarded>,
+    queue: Arc<Queue>,
+    counts: Arc<Counts>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    closed: AtomicBool,
+    /// Ends when the writer has ended.
+    writer_ended: tokio::sync::watch::Receiver<bool>,
+    _lock: Option<std::fs::File>,
+}
+
+impl Store {
+    /// Opens a store, makes it when it is new, and brings its schema up to date.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let (place, lock, folder) = match &options.engine {
+            Engine::Sqlite { directory } => {
+                let lock = lock_directory(directory)?;
+                (
+                    Place::Sqlite {
+                        file: directory.join("runstone.db"),
+                    },
+                    Some(lock),
+                    Some(directory.clone()),
+                )
+            }
+            Engine::Postgres { url } => (Place::Postgres { url: url.clone() }, None, None),
+        };
+        let key_file = options
+            .key_file
+            .clone()
+            .or_else(|| folder.as_ref().map(|folder| folder.join("keys")))
+            .ok_or(OpenError::Missing(
+                "PostgreSQL needs --key-file, shared by all servers of the database",
+            ))?;
+        let blobs_url = options
+            .blobs
+            .clone()
+            .or_else(|| {
+                folder
+                    .as_ref()
+                    .map(|folder| folder.join("blobs").display().to_string())
+            })
+            .ok_or(OpenError::Missing(
+                "PostgreSQL needs --blobs-url, shared by all servers of the database",
+            ))?;
+        let blobs =
+            Blobs::open(&blobs_url, options.blob_options.clone()).map_err(|reason| OpenError::Url {
+                url: blobs_url,
+                reason,
+            })?;
+        let database = Database::new(place);
+        database.migrate().await?;
+        let secrets = Secrets::load(&key_file, options.create_key_file, &*options.random)?;
+        check_secrets(&database, &secrets, &key_file).await?;
+        let counts = Arc::new(Counts::default());
+        let queue = Arc::new(Queue::default());
+        let mut writer = Writer::new(
+            database.clone(),
+            secrets.clone(),
+            Arc::clone(&options.clock),
+            Arc::clone(&options.random),
+            blobs.clone(),
+            options.host.clone(),
+            Arc::clone(&counts),
+        );
+        writer.found().await?;
+        let guarded = Arc::new(Guarded::new(options.guard.is_some()));
+        let (ended, writer_ended) = tokio::sync::watch::channel(false);
+        let serving = Arc::clone(&queue);
+        match options.engine {
+            Engine::Sqlite { .. } => {
+                let runtime = tokio::runtime::Handle::current();
+                std::thread::Builder::new()
+                    .name("runstone-writer".to_owned())
+                    .spawn(move || {
+                        runtime.block_on(writer.run(serving));
+                        let _ = ended.send(true);
+                    })
+                    .map_err(|source| OpenError::Directory {
+                        path: folder.unwrap_or_default(),
+                        source,
+                    })?;
+            }
+            Engine::Postgres { .. } => {
+                tokio::spawn(async move {
+                    writer.run(serving).await;
+                    let _ = ended.send(true);
+                });
+            }
+        }
+        if let Some(url) = &options.guard {
+            let guard = Guard::open(url).map_err(|reason| OpenError::Url {
+                url: url.clone(),
+                reason,
+            })?;
+            let _ = &guard;
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                secrets,
+                blobs,
+                guarded,
+                queue,
+                counts,
+                clock: options.clock,
+                random: options.random,
+                closed: AtomicBool::new(false),
+                writer_ended,
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Has a command decided and stored; durable when it returns.
+    pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
+        let bytes = weight(&command);
+        let (answer, answered) = oneshot::channel();
+        self.inner.queue.push(Job {
+            command,
+            bytes,
+            answer,
+        })?;
+        answered.await.unwrap_or_else(|_| {
+            Err(SubmitError::Unavailable {
+                reason: "the writer has stopped".to_owned(),
+                retry_after_seconds: 5,
+            })
+        })
+    }
+
+    /// Begins a read transaction.
+    pub async fn read(&self) -> Result<Read, ReadError> {
+        if self.inner.closed.load(Ordering::Acquire) {
+            return Err(DbError::Unavailable("the store is closed".to_owned()));
+        }
+        Ok(Read {
+            reader: self.inner.database.read().await?,
+            blobs: self.inner.blobs.clone(),
+            guarded: Arc::clone(&self.inner.guarded),
+        })
+    }
+
+    /// What is stored of an API key.
+    pub fn verifier(&self, key: &str) -> Digest {
+        self.inner.secrets.verifier(key)
+    }
+
+    /// The same, from the SHA-256 of the key.
+    pub fn verifier_of_sha256(&self, key_sha256: &[u8; 32]) -> Digest {
+        self.inner.secrets.verifier_of_sha256(key_sha256)
+    }
+
+    /// The store's clock.
+    pub fn now(&self) -> Micros {
+        self.inner.clock.now()
+    }
+
+    /// Fills `bytes` from the store's randomness.
+    pub fn fill_random(&self, bytes: &mut [u8]) {
+        self.inner.random.fill(bytes);
+    }
+
+    /// Random bytes for a command.
+    pub fn salt(&self) -> [u8; 32] {
+        let mut salt = [0; 32];
+        self.inner.random.fill(&mut salt);
+        salt
+    }
+
+    /// Whether the store can be read and its clock is near the database's; else why not.
+    pub async fn ready(&self) -> Result<(), String> {
+        let mut read = self.read().await.map_err(|error| error.to_string())?;
+        let conn = read.reader.conn();
+        if matches!(conn, conn::Conn::Postgres(_)) {
+            let row = conn
+                .query_one(
+                    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+                    &[],
+                )
+                .await
+                .map_err(|error| error.to_string())?
+                .ok_or("no clock")?;
+            let apart = row.int(0).map_err(|error| error.to_string())? - self.now().0;
+            if apart.abs() > 5 * Micros::SECOND {
+                return Err(format!(
+                    "this server's clock is {} s away from the database's",
+                    apart / Micros::SECOND
+                ));
+            }
+        }
+        conn.query_one("SELECT size FROM heads WHERE organization = 0", &[])
+            .await
+            .map_err(|error| error.to_string())?
+            .ok_or("the store is empty")?;
+        Ok(())
+    }
+
+    /// Takes no more commands, finishes those that wait, and lets go of everything.
+    pub async fn close(&self) {
+        self.inner.queue.close();
+        let mut ended = self.inner.writer_ended.clone();
+        let _ = ended.wait_for(|ended| *ended).await;
+        self.inner.closed.store(true, Ordering::Release);
+        self.inner.database.close();
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> StoreMetrics {
+        let counts = &self.inner.counts;
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        StoreMetrics {
+            batches: read(&counts.batches),
+            commands: read(&counts.commands),
+            refusals: read(&counts.refusals),
+            entries: read(&counts.entries),
+            retries: read(&counts.retries),
+            failures: read(&counts.failures),
+        }
+    }
+}
+
+fn lock_directory(directory: &std::path::Path) -> Result<std::fs::File, OpenError> {
+    let fail = |source| OpenError::Directory {
+        path: directory.to_owned(),
+        source,
+    };
+    std::fs::create_dir_all(directory).map_err(fail)?;
+    let lock = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join("lock"))
+        .map_err(fail)?;
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked {
+            path: directory.to_owned(),
+        }),
+        Err(error) => Err(fail(error.into())),
+    }
+}
+
+/// The store remembers which key file it was made with.
+async fn check_secrets(
+    database: &Database,
+    secrets: &Secrets,
+    path: &std::path::Path,
+) -> Result<(), OpenError> {
+    let mut conn = database.connect_writer().await?;
+    let check = secrets.check_value();
+    let known = conn
+        .query_one("SELECT value FROM meta WHERE name = $1", &["key-check".into()])
+        .await?;
+    match known {
+        Some(row) if *row.blob(0)? == check[..] => Ok(()),
+        Some(_) => Err(OpenError::ForeignKeyFile {
+            path: path.to_owned(),
+        }),
+        None => {
+            conn.put(&table::META, &[vec!["key-check".into(), check[..].into()]])
+                .await?;
+            Ok(())
+        }
+    }
+}
+
+/// Bytes a command takes in a batch, roughly.
+fn weight(command: &Command) -> usize {
+    match &command.action {
+        Action::RecordReport(report) => {
+            256 + report
+                .report
+                .artifacts
+                .iter()
+                .map(|observed| 96 + observed.name.len() + observed.detail.as_bytes().len())
+                .sum::<usize>()
+        }
+        _ => 512,
+    }
+}

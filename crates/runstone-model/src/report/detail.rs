@@ -148,6 +148,51 @@ impl Detail {
                 Context::CloudRun(context) => keep_first(&mut cloud_run, at, context),
             }
         }
+        Self::write(timestamps, pods, azure, cloud_run, ecs)
+    }
+
+    /// One detail of the same artifact in several places, as if all its instances had been
+    /// reported together.
+    pub fn join(parts: &[Self]) -> Result<Self, DetailError> {
+        let views = parts
+            .iter()
+            .map(Self::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut timestamps = Vec::new();
+        let mut pods: Vec<(&str, &Pod<'_>, i64)> = Vec::new();
+        let mut ecs = None;
+        let mut azure = None;
+        let mut cloud_run = None;
+        for view in &views {
+            timestamps.extend_from_slice(&view.timestamps);
+            for (key, pod) in view.pods.iter().flatten() {
+                let name = key
+                    .strip_prefix(&*pod.namespace)
+                    .and_then(|rest| rest.strip_prefix('/'))
+                    .unwrap_or(key);
+                pods.push((name, pod, pod.created_at_seconds));
+            }
+            let at = view.timestamps.first().copied().unwrap_or(i64::MAX);
+            if let Some(context) = &view.ecs {
+                keep_first(&mut ecs, at, context);
+            }
+            if let Some(context) = &view.azure {
+                keep_first(&mut azure, at, context);
+            }
+            if let Some(context) = &view.cloud_run {
+                keep_first(&mut cloud_run, at, context);
+            }
+        }
+        Ok(Self::write(timestamps, pods, azure, cloud_run, ecs))
+    }
+
+    fn write(
+        mut timestamps: Vec<i64>,
+        pods: Vec<(&str, &Pod<'_>, i64)>,
+        azure: Option<(i64, &AzureContext<'_>)>,
+        cloud_run: Option<(i64, &CloudRunContext<'_>)>,
+        ecs: Option<(i64, &EcsContext<'_>)>,
+    ) -> Self {
         timestamps.sort_unstable();
 
         let mut out = Vec::with_capacity(16 + timestamps.len() * 11 + pods.len() * 256);

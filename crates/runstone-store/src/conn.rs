@@ -1,0 +1,429 @@
+//! One connection to either engine, with the few operations the store needs.
+//!
+//! On SQLite the futures are ready at once; on PostgreSQL they wait for the network.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use crate::dialect::Dialect;
+use crate::table::{Kind, Table};
+use crate::value::{DbError, Record, Value};
+
+/// How a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// One unchanging view of everything.
+    Read,
+    /// The only writer on SQLite; row locks follow on PostgreSQL.
+    Write,
+}
+
+/// A connection.
+pub(crate) enum Conn {
+    Sqlite(rusqlite::Connection),
+    Postgres(Postgres),
+}
+
+/// A connection to PostgreSQL with its prepared statements.
+pub(crate) struct Postgres {
+    client: tokio_postgres::Client,
+    prepared: HashMap<String, tokio_postgres::Statement>,
+}
+
+impl Postgres {
+    /// Connects and sets the limits that keep a stuck server from holding locks (D15).
+    pub(crate) async fn connect(url: &str) -> Result<Self, DbError> {
+        let mut config: tokio_postgres::Config = url
+            .parse()
+            .map_err(|error: tokio_postgres::Error| DbError::Other(error.to_string()))?;
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(std::time::Duration::from_secs(3));
+        }
+        config
+            .keepalives(true)
+            .keepalives_idle(std::time::Duration::from_secs(5))
+            .keepalives_interval(std::time::Duration::from_secs(2))
+            .keepalives_retries(3)
+            .tcp_user_timeout(std::time::Duration::from_secs(10));
+        let (client, connection) = config
+            .connect(tokio_postgres::NoTls)
+            .await
+            .map_err(|error| match Dialect::postgres_error(&error) {
+                DbError::Lost(text) => {
+                    let cause = std::error::Error::source(&error)
+                        .map(|cause| format!(": {cause}"))
+                        .unwrap_or_default();
+                    DbError::Unavailable(format!("{text}{cause}"))
+                }
+                other => other,
+            })?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to the database ended");
+            }
+        });
+        let this = Self {
+            client,
+            prepared: HashMap::new(),
+        };
+        this.client
+            .batch_execute(
+                "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '8s'; \
+                 SET statement_timeout = '30s'; SET timezone = 'UTC'",
+            )
+            .await
+            .map_err(|error| Dialect::postgres_error(&error))?;
+        Ok(this)
+    }
+
+    async fn prepare(&mut self, sql: &str) -> Result<tokio_postgres::Statement, DbError> {
+        if let Some(statement) = self.prepared.get(sql) {
+            return Ok(statement.clone());
+        }
+        let text = Dialect::Postgres.statement(sql);
+        let statement = self
+            .client
+            .prepare(&text)
+            .await
+            .map_err(|error| Dialect::postgres_error(&error))?;
+        self.prepared.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Lifts the limit on one statement's time, for long administrative work.
+    pub(crate) async fn unlimited(&self) -> Result<(), DbError> {
+        self.client
+            .batch_execute(
+                "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+            )
+            .await
+            .map_err(|error| Dialect::postgres_error(&error))
+    }
+}
+
+impl Conn {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Runs statements without parameters.
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(connection) => connection
+                .execute_batch(sql)
+                .map_err(|error| Dialect::sqlite_error(&error)),
+            Self::Postgres(postgres) => postgres
+                .client
+                .batch_execute(sql)
+                .await
+                .map_err(|error| Dialect::postgres_error(&error)),
+        }
+    }
+
+    pub(crate) async fn begin(&mut self, mode: Mode) -> Result<(), DbError> {
+        let sql = match (self.dialect(), mode) {
+            (Dialect::Sqlite, Mode::Read) => "BEGIN",
+            (Dialect::Sqlite, Mode::Write) => "BEGIN IMMEDIATE",
+            (Dialect::Postgres, Mode::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            (Dialect::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        };
+        self.batch(sql).await
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<(), DbError> {
+        self.batch("COMMIT").await
+    }
+
+    /// Ends the transaction without effect; a connection that cannot is gone anyway.
+    pub(crate) async fn rollback(&mut self) {
+        if let Self::Sqlite(connection) = self
+            && connection.is_autocommit()
+        {
+            return;
+        }
+        if let Err(error) = self.batch("ROLLBACK").await {
+            tracing::debug!(%error, "rollback failed");
+        }
+    }
+
+    /// Rows of a statement.
+    pub(crate) async fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<Vec<Record>, DbError> {
+        match self {
+            Self::Sqlite(connection) => sqlite_query(connection, sql, parameters)
+                .map_err(|error| Dialect::sqlite_error(&error)),
+            Self::Postgres(postgres) => {
+                let statement = postgres.prepare(sql).await?;
+                let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+                    .iter()
+                    .map(|value| value as &(dyn ToSql + Sync))
+                    .collect();
+                let rows = postgres
+                    .client
+                    .query(&statement, &parameters)
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))?;
+                rows.iter()
+                    .map(|row| {
+                        (0..row.len())
+                            .map(|column| {
+                                row.try_get::<_, Value>(column)
+                                    .map_err(|error| Dialect::postgres_error(&error))
+                            })
+                            .collect::<Result<Vec<_>, _>>()
+                            .map(Record)
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// First row of a statement.
+    pub(crate) async fn query_one(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<Option<Record>, DbError> {
+        Ok(self.query(sql, parameters).await?.into_iter().next())
+    }
+
+    /// Number of rows a statement changed.
+    pub(crate) async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, DbError> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection
+                    .prepare_cached(&Dialect::Sqlite.statement(sql))
+                    .map_err(|error| Dialect::sqlite_error(&error))?;
+                statement
+                    .execute(rusqlite::params_from_iter(parameters.iter().map(Bound)))
+                    .map(|count| count as u64)
+                    .map_err(|error| Dialect::sqlite_error(&error))
+            }
+            Self::Postgres(postgres) => {
+                let statement = postgres.prepare(sql).await?;
+                let parameters: Vec<&(dyn ToSql + Sync)> = parameters
+                    .iter()
+                    .map(|value| value as &(dyn ToSql + Sync))
+                    .collect();
+                postgres
+                    .client
+                    .execute(&statement, &parameters)
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))
+            }
+        }
+    }
+
+    /// Writes whole rows, each key at most once: a prepared loop on SQLite, one statement over
+    /// arrays on PostgreSQL.
+    pub(crate) async fn put(
+        &mut self,
+        table: &'static Table,
+        rows: &[Vec<Value>],
+    ) -> Result<(), DbError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection
+                    .prepare_cached(&table.put_one())
+                    .map_err(|error| Dialect::sqlite_error(&error))?;
+                for row in rows {
+                    statement
+                        .execute(rusqlite::params_from_iter(row.iter().map(Bound)))
+                        .map_err(|error| Dialect::sqlite_error(&error))?;
+                }
+                Ok(())
+            }
+            Self::Postgres(postgres) => {
+                let statement = postgres.prepare(&table.put_arrays()).await?;
+                let columns: Vec<Column> = table
+                    .columns
+                    .iter()
+                    .enumerate()
+                    .map(|(position, (_, kind))| Column::of(*kind, position, rows))
+                    .collect();
+                let parameters: Vec<&(dyn ToSql + Sync)> =
+                    columns.iter().map(Column::as_parameter).collect();
+                postgres
+                    .client
+                    .execute(&statement, &parameters)
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn sqlite_query(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Vec<Record>, rusqlite::Error> {
+    let mut statement = if sql.contains("ID_TABLE(") {
+        connection.prepare_cached(&Dialect::Sqlite.statement(sql))?
+    } else {
+        connection.prepare_cached(sql)?
+    };
+    let columns = statement.column_count();
+    let mut rows = statement.query(rusqlite::params_from_iter(parameters.iter().map(Bound)))?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            use rusqlite::types::ValueRef;
+            values.push(match row.get_ref(column)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(int) => Value::Int(int),
+                ValueRef::Text(text) => Value::Text(
+                    std::str::from_utf8(text)
+                        .map_err(|error| rusqlite::Error::Utf8Error(column, error))?
+                        .to_owned(),
+                ),
+                ValueRef::Blob(blob) => Value::Blob(Arc::from(blob)),
+                ValueRef::Real(_) => {
+                    return Err(rusqlite::Error::InvalidColumnType(
+                        column,
+                        "a number".to_owned(),
+                        rusqlite::types::Type::Real,
+                    ));
+                }
+            });
+        }
+        records.push(Record(values));
+    }
+    Ok(records)
+}
+
+/// A value as SQLite takes it; lists go as JSON text.
+struct Bound<'a>(&'a Value);
+
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, Value as Owned, ValueRef};
+        Ok(match self.0 {
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Int(int) => ToSqlOutput::Borrowed(ValueRef::Integer(*int)),
+            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Value::Blob(blob) => ToSqlOutput::Borrowed(ValueRef::Blob(blob)),
+            Value::Ints(ints) => {
+                let mut text = String::with_capacity(2 + ints.len() * 6);
+                text.push('[');
+                for (position, int) in ints.iter().enumerate() {
+                    if position > 0 {
+                        text.push(',');
+                    }
+                    text.push_str(&int.to_string());
+                }
+                text.push(']');
+                ToSqlOutput::Owned(Owned::Text(text))
+            }
+        })
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut tokio_postgres::types::private::BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Int(int) if *kind == Type::INT4 => i32::try_from(*int)?.to_sql(kind, out),
+            Self::Int(int) => int.to_sql(kind, out),
+            Self::Text(text) => text.to_sql(kind, out),
+            Self::Blob(blob) => blob.as_ref().to_sql(kind, out),
+            Self::Ints(ints) => ints.to_sql(kind, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Value {
+    fn from_sql(
+        kind: &Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        match *kind {
+            Type::INT8 => i64::from_sql(kind, raw).map(Self::Int),
+            Type::INT4 => i32::from_sql(kind, raw).map(|int| Self::Int(int.into())),
+            Type::TEXT | Type::VARCHAR | Type::NAME => String::from_sql(kind, raw).map(Self::Text),
+            Type::BYTEA => Ok(Self::Blob(Arc::from(raw))),
+            _ => Err(format!("unexpected column type {kind}").into()),
+        }
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self::Null)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// One column of many rows.
+enum Column<'a> {
+    Int(Vec<Option<i64>>),
+    Text(Vec<Option<&'a str>>),
+    Blob(Vec<Option<&'a [u8]>>),
+}
+
+impl<'a> Column<'a> {
+    fn of(kind: Kind, position: usize, rows: &'a [Vec<Value>]) -> Self {
+        match kind {
+            Kind::Int => Self::Int(
+                rows.iter()
+                    .map(|row| match row[position] {
+                        Value::Int(int) => Some(int),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            Kind::Text => Self::Text(
+                rows.iter()
+                    .map(|row| match &row[position] {
+                        Value::Text(text) => Some(text.as_str()),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+            Kind::Blob => Self::Blob(
+                rows.iter()
+                    .map(|row| match &row[position] {
+                        Value::Blob(blob) => Some(blob.as_ref()),
+                        _ => None,
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
+    fn as_parameter(&self) -> &(dyn ToSql + Sync) {
+        match self {
+            Self::Int(column) => column,
+            Self::Text(column) => column,
+            Self::Blob(column) => column,
+        }
+    }
+}

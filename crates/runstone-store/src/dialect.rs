@@ -1,0 +1,82 @@
+//! The only place where the two engines' SQL differs.
+
+use crate::value::DbError;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// Replaces the tokens of a migration.
+    pub(crate) fn migration(self, text: &str) -> String {
+        let (int, txt, blob, strict, clustered) = match self {
+            Self::Sqlite => ("INTEGER", "TEXT", "BLOB", " STRICT", " STRICT, WITHOUT ROWID"),
+            Self::Postgres => ("BIGINT", "TEXT COLLATE \"C\"", "BYTEA", "", ""),
+        };
+        text.replace("{int}", int)
+            .replace("{text}", txt)
+            .replace("{blob}", blob)
+            .replace("{strict_clustered}", clustered)
+            .replace("{strict}", strict)
+    }
+
+    /// Replaces `ID_TABLE($n)`: a table `i` with one column `value`, from a list of numbers.
+    pub(crate) fn statement(self, sql: &str) -> String {
+        let Some(at) = sql.find("ID_TABLE(") else {
+            return sql.to_owned();
+        };
+        let (before, rest) = sql.split_at(at);
+        let inner = &rest["ID_TABLE(".len()..];
+        let end = inner.find(')').expect("statement closes ID_TABLE");
+        let (parameter, after) = (&inner[..end], &inner[end + 1..]);
+        match self {
+            Self::Sqlite => format!("{before}json_each({parameter}) AS i{after}"),
+            Self::Postgres => format!("{before}unnest({parameter}::bigint[]) AS i(value){after}"),
+        }
+    }
+
+    /// What a failed SQLite call means.
+    pub(crate) fn sqlite_error(error: &rusqlite::Error) -> DbError {
+        use rusqlite::ErrorCode as Code;
+        let text = error.to_string();
+        match error {
+            rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+                Code::DatabaseBusy | Code::DatabaseLocked => DbError::Race(text),
+                Code::DiskFull
+                | Code::ReadOnly
+                | Code::SystemIoFailure
+                | Code::CannotOpen
+                | Code::PermissionDenied => DbError::Unavailable(text),
+                Code::DatabaseCorrupt | Code::NotADatabase => DbError::Corrupt(text),
+                _ => DbError::Other(text),
+            },
+            _ => DbError::Other(text),
+        }
+    }
+
+    /// What a failed PostgreSQL call means.
+    pub(crate) fn postgres_error(error: &tokio_postgres::Error) -> DbError {
+        let mut text = error.to_string();
+        let Some(state) = error.code() else {
+            return DbError::Lost(text);
+        };
+        if let Some(server) = error.as_db_error() {
+            server.message().clone_into(&mut text);
+        }
+        match state.code() {
+            // serialization_failure, deadlock_detected, lock_not_available
+            "40001" | "40P01" | "55P03" => DbError::Race(text),
+            // disk_full, read_only_sql_transaction, insufficient_resources
+            "53100" | "25006" | "53000" | "53200" | "53300" => DbError::Unavailable(text),
+            // admin shutdown, crash shutdown, cannot connect now, idle in transaction timeout
+            "57P01" | "57P02" | "57P03" | "25P03" => DbError::Lost(text),
+            // statement timeout
+            "57014" => DbError::Unavailable(text),
+            code if code.starts_with("08") => DbError::Lost(text),
+            _ => DbError::Other(format!("{text} ({})", state.code())),
+        }
+    }
+}

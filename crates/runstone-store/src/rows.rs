@@ -1,0 +1,858 @@
+//! Facts as rows and rows as facts: the one mapping between the model and the tables.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use runstone_model::event::Subject;
+use runstone_model::fact::{
+    AccountNo, ApiKey, Environment, EnvironmentNo, Identity, Organization, OrganizationKind,
+    OrganizationNo, Principal, Record as RecordFact, RecordNo, Seen, ServiceAccount, Snapshot,
+    SnapshotNo, Span, User, UserNo,
+};
+use runstone_model::id::{Digest, Fingerprint, Micros};
+use runstone_model::name::EnvironmentKind;
+use runstone_model::state::{Element, Head, Step};
+use runstone_model::view::{Counters, Fact, FactKey, Row, View};
+
+use crate::conn::Conn;
+use crate::table::{self, Table};
+use crate::value::{DbError, Record, Value};
+
+/// First 8 bytes of a fingerprint as a number that sorts like the bytes; 0x8000… for unknown.
+pub(crate) fn prefix(fingerprint: Option<&Fingerprint>) -> i64 {
+    let mut first = [0; 8];
+    if let Some(fingerprint) = fingerprint {
+        first.copy_from_slice(&fingerprint.0[..8]);
+    }
+    (u64::from_be_bytes(first) ^ (1 << 63)) as i64
+}
+
+fn corrupt(what: &str) -> DbError {
+    DbError::Corrupt(what.to_owned())
+}
+
+fn micros(record: &Record, column: usize) -> Result<Micros, DbError> {
+    record.int(column).map(Micros)
+}
+
+fn optional_micros(record: &Record, column: usize) -> Result<Option<Micros>, DbError> {
+    Ok(record.optional_int(column)?.map(Micros))
+}
+
+pub(crate) const SELECT_ORGANIZATION: &str = "SELECT no, id, name, kind, public, description, created_at, modified_at FROM organizations";
+
+pub(crate) fn organization(record: &Record) -> Result<Organization, DbError> {
+    Ok(Organization {
+        no: OrganizationNo(record.ordinal(0)?),
+        id: record.text(1)?.to_owned(),
+        name: record.text(2)?.to_owned(),
+        kind: OrganizationKind::parse(record.text(3)?)
+            .ok_or_else(|| corrupt("kind of an organization"))?,
+        public: record.flag(4)?,
+        description: record.text(5)?.to_owned(),
+        created_at: micros(record, 6)?,
+        modified_at: micros(record, 7)?,
+    })
+}
+
+pub(crate) const SELECT_API_KEY: &str = "SELECT verifier, id, usr, organization, account, description, created_at, expires_at, revoked_at FROM api_keys";
+
+pub(crate) fn api_key(record: &Record) -> Result<ApiKey, DbError> {
+    let principal = if record.is_null(2) {
+        Principal::Account(
+            OrganizationNo(record.ordinal(3)?),
+            AccountNo(record.ordinal(4)?),
+        )
+    } else {
+        Principal::User(UserNo(record.ordinal(2)?))
+    };
+    Ok(ApiKey {
+        verifier: Digest(record.sha256(0)?),
+        id: record.text(1)?.to_owned(),
+        principal,
+        description: record.text(5)?.to_owned(),
+        created_at: micros(record, 6)?,
+        expires_at: optional_micros(record, 7)?,
+        revoked_at: optional_micros(record, 8)?,
+    })
+}
+
+pub(crate) const SELECT_ENVIRONMENT: &str = "SELECT organization, no, name, kind, description, include_scaling, require_provenance, members, tags, created_at, modified_at, archived_at, snapshots, changed_at FROM environments";
+
+pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
+    let members: Vec<u32> =
+        serde_json::from_str(record.text(7)?).map_err(|_| corrupt("members"))?;
+    let tags: BTreeMap<String, String> =
+        serde_json::from_str(record.text(8)?).map_err(|_| corrupt("tags"))?;
+    Ok(Environment {
+        organization: OrganizationNo(record.ordinal(0)?),
+        no: EnvironmentNo(record.ordinal(1)?),
+        name: record.text(2)?.to_owned(),
+        kind: EnvironmentKind::from_wire(record.text(3)?)
+            .ok_or_else(|| corrupt("type of an environment"))?,
+        description: record.text(4)?.to_owned(),
+        include_scaling: record.flag(5)?,
+        require_provenance: record.flag(6)?,
+        members: members.into_iter().map(EnvironmentNo).collect(),
+        tags,
+        created_at: micros(record, 9)?,
+        modified_at: micros(record, 10)?,
+        archived_at: optional_micros(record, 11)?,
+        snapshots: record.number(12)?,
+        changed_at: optional_micros(record, 13)?,
+    })
+}
+
+pub(crate) const SELECT_RECORD: &str = "SELECT no, fingerprint, name, instances FROM records";
+
+pub(crate) fn record(record: &Record) -> Result<RecordFact, DbError> {
+    let identity = Arc::new(Identity {
+        fingerprint: if record.is_null(1) {
+            None
+        } else {
+            Some(Fingerprint(record.sha256(1)?))
+        },
+        name: record.text(2)?.to_owned(),
+        count: record
+            .optional_int(3)?
+            .map(|count| u32::try_from(count).map_err(|_| corrupt("instances")))
+            .transpose()?,
+    });
+    Ok(RecordFact {
+        no: RecordNo(record.ordinal(0)?),
+        digest: identity.digest(),
+        identity,
+    })
+}
+
+pub(crate) const SELECT_SNAPSHOT: &str = "SELECT organization, environment, no, entry, at, events_before, events, keyframe, running, step, members FROM snapshots";
+
+pub(crate) fn snapshot(record: &Record) -> Result<Snapshot, DbError> {
+    let members: Vec<(u32, u64)> = if record.is_null(10) {
+        Vec::new()
+    } else {
+        serde_json::from_str(record.text(10)?).map_err(|_| corrupt("members of a snapshot"))?
+    };
+    Ok(Snapshot {
+        organization: OrganizationNo(record.ordinal(0)?),
+        environment: EnvironmentNo(record.ordinal(1)?),
+        no: record.number(2)?,
+        entry: record.number(3)?,
+        at: micros(record, 4)?,
+        events_before: record.number(5)?,
+        events: record.ordinal(6)?,
+        keyframe: record.number(7)?,
+        running: record.ordinal(8)?,
+        step: record.blob(9)?.to_vec(),
+        members: members
+            .into_iter()
+            .map(|(environment, no)| (EnvironmentNo(environment), no))
+            .collect(),
+    })
+}
+
+pub(crate) const SELECT_SEEN: &str =
+    "SELECT organization, environment, from_at, to_at, reports, longest_gap, reporter FROM seen";
+
+pub(crate) fn seen(record: &Record) -> Result<(EnvironmentNo, Seen), DbError> {
+    Ok((
+        EnvironmentNo(record.ordinal(1)?),
+        Seen {
+            from: micros(record, 2)?,
+            to: micros(record, 3)?,
+            reports: record.number(4)?,
+            longest_gap: record.int(5)?,
+            reporter: record.text(6)?.to_owned(),
+        },
+    ))
+}
+
+pub(crate) fn seen_row(
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    seen: &Seen,
+) -> Vec<Value> {
+    vec![
+        organization.0.into(),
+        environment.0.into(),
+        seen.from.0.into(),
+        seen.to.0.into(),
+        seen.reports.into(),
+        seen.longest_gap.into(),
+        seen.reporter.as_str().into(),
+    ]
+}
+
+/// Rows to be written, each key once, the last value wins.
+#[derive(Default)]
+pub(crate) struct Pending {
+    tables: BTreeMap<&'static str, (&'static Table, Rows)>,
+    /// Logical environments whose member rows are written anew.
+    members: BTreeMap<(u32, u32), Vec<u32>>,
+}
+
+#[derive(Default)]
+struct Rows {
+    rows: Vec<Vec<Value>>,
+    positions: HashMap<Vec<u8>, usize>,
+}
+
+impl Pending {
+    pub(crate) fn put(&mut self, table: &'static Table, row: Vec<Value>) {
+        debug_assert_eq!(row.len(), table.columns.len(), "columns of {}", table.name);
+        let rows = &mut self
+            .tables
+            .entry(table.name)
+            .or_insert_with(|| (table, Rows::default()))
+            .1;
+        let mut key = Vec::with_capacity(24);
+        for value in &row[..table.key] {
+            match value {
+                Value::Int(int) => key.extend_from_slice(&int.to_be_bytes()),
+                Value::Text(text) => {
+                    key.extend_from_slice(text.as_bytes());
+                    key.push(0);
+                }
+                Value::Blob(blob) => key.extend_from_slice(blob),
+                Value::Null | Value::Ints(_) => {}
+            }
+        }
+        match rows.positions.entry(key) {
+            std::collections::hash_map::Entry::Occupied(known) => rows.rows[*known.get()] = row,
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(rows.rows.len());
+                rows.rows.push(row);
+            }
+        }
+    }
+
+    /// Adds the stored form of a projected row.
+    pub(crate) fn put_row(&mut self, row: &Row) {
+        match row {
+            Row::Organization(organization) => self.put(
+                &table::ORGANIZATIONS,
+                vec![
+                    organization.no.0.into(),
+                    organization.id.as_str().into(),
+                    organization.name.as_str().into(),
+                    organization.kind.as_str().into(),
+                    organization.public.into(),
+                    organization.description.as_str().into(),
+                    organization.created_at.0.into(),
+                    organization.modified_at.0.into(),
+                ],
+            ),
+            Row::Counters(organization, counters) => self.put(
+                &table::COUNTERS,
+                vec![
+                    organization.0.into(),
+                    counters.organizations.into(),
+                    counters.users.into(),
+                    counters.environments.into(),
+                    counters.records.into(),
+                    counters.accounts.into(),
+                ],
+            ),
+            Row::User(user) => self.put(
+                &table::USERS,
+                vec![
+                    user.no.0.into(),
+                    user.name.as_str().into(),
+                    user.email.as_str().into(),
+                    user.created_at.0.into(),
+                ],
+            ),
+            Row::Membership(membership) => self.put(
+                &table::MEMBERSHIPS,
+                vec![
+                    membership.organization.0.into(),
+                    membership.user.0.into(),
+                    membership.role.as_str().into(),
+                ],
+            ),
+            Row::Account(account) => self.put(
+                &table::ACCOUNTS,
+                vec![
+                    account.organization.0.into(),
+                    account.no.0.into(),
+                    account.name.as_str().into(),
+                    account.role.as_str().into(),
+                    account.description.as_str().into(),
+                    account.created_at.0.into(),
+                ],
+            ),
+            Row::Key(key) => {
+                let (user, organization, account) = match key.principal {
+                    Principal::User(user) => (Some(user.0), None, None),
+                    Principal::Account(organization, account) => {
+                        (None, Some(organization.0), Some(account.0))
+                    }
+                };
+                self.put(
+                    &table::API_KEYS,
+                    vec![
+                        key.verifier.as_bytes()[..].into(),
+                        key.id.as_str().into(),
+                        user.into(),
+                        organization.into(),
+                        account.into(),
+                        key.description.as_str().into(),
+                        key.created_at.0.into(),
+                        key.expires_at.map(|at| at.0).into(),
+                        key.revoked_at.map(|at| at.0).into(),
+                    ],
+                );
+            }
+            Row::Environment(environment) => self.put(
+                &table::ENVIRONMENTS,
+                vec![
+                    environment.organization.0.into(),
+                    environment.no.0.into(),
+                    environment.name.as_str().into(),
+                    environment.kind.as_wire().into(),
+                    environment.description.as_str().into(),
+                    environment.include_scaling.into(),
+                    environment.require_provenance.into(),
+                    json(
+                        &environment
+                            .members
+                            .iter()
+                            .map(|member| member.0)
+                            .collect::<Vec<_>>(),
+                    ),
+                    json(&environment.tags),
+                    environment.created_at.0.into(),
+                    environment.modified_at.0.into(),
+                    environment.archived_at.map(|at| at.0).into(),
+                    environment.snapshots.into(),
+                    environment.changed_at.map(|at| at.0).into(),
+                ],
+            ),
+            Row::EnvironmentNamed(organization, name, environment) => self.put(
+                &table::ENVIRONMENT_NAMES,
+                vec![
+                    organization.0.into(),
+                    name.as_str().into(),
+                    environment.0.into(),
+                ],
+            ),
+            Row::Members(organization, logical, members) => {
+                self.members.insert(
+                    (organization.0, logical.0),
+                    members.iter().map(|member| member.0).collect(),
+                );
+            }
+            Row::Record(organization, record) => self.put(
+                &table::RECORDS,
+                vec![
+                    organization.0.into(),
+                    record.no.0.into(),
+                    prefix(record.identity.fingerprint.as_ref()).into(),
+                    record
+                        .identity
+                        .fingerprint
+                        .map(|fingerprint| Value::from(&fingerprint.0[..]))
+                        .into(),
+                    record.identity.name.as_str().into(),
+                    record.identity.count.into(),
+                ],
+            ),
+            Row::Snapshot(snapshot) => self.put(
+                &table::SNAPSHOTS,
+                vec![
+                    snapshot.organization.0.into(),
+                    snapshot.environment.0.into(),
+                    snapshot.no.into(),
+                    snapshot.entry.into(),
+                    snapshot.at.0.into(),
+                    snapshot.events_before.into(),
+                    snapshot.events.into(),
+                    snapshot.keyframe.into(),
+                    snapshot.running.into(),
+                    snapshot.step.as_slice().into(),
+                    if snapshot.members.is_empty() {
+                        Value::Null
+                    } else {
+                        json(
+                            &snapshot
+                                .members
+                                .iter()
+                                .map(|(environment, no)| (environment.0, *no))
+                                .collect::<Vec<_>>(),
+                        )
+                    },
+                ],
+            ),
+            Row::Span(span) => self.put(&table::SPANS, span_row(span)),
+            Row::Sequence(organization, environment, reporter, sequence) => self.put(
+                &table::SEQUENCES,
+                vec![
+                    organization.0.into(),
+                    environment.0.into(),
+                    reporter.as_str().into(),
+                    (*sequence).into(),
+                ],
+            ),
+            Row::Subject(organization, subject, entry) => self.put(
+                &table::SUBJECTS,
+                vec![
+                    organization.0.into(),
+                    subject.to_text().into(),
+                    (*entry).into(),
+                ],
+            ),
+            Row::Head(..) => {}
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.tables.values().map(|(_, rows)| rows.rows.len()).sum()
+    }
+
+    /// Writes everything and becomes empty.
+    pub(crate) async fn write(&mut self, conn: &mut Conn) -> Result<(), DbError> {
+        for ((organization, logical), members) in std::mem::take(&mut self.members) {
+            conn.execute(
+                "DELETE FROM members WHERE organization = $1 AND logical = $2",
+                &[organization.into(), logical.into()],
+            )
+            .await?;
+            for member in members {
+                self.put(
+                    &table::MEMBERS,
+                    vec![organization.into(), member.into(), logical.into()],
+                );
+            }
+        }
+        for (table, rows) in std::mem::take(&mut self.tables).into_values() {
+            conn.put(table, &rows.rows).await?;
+        }
+        Ok(())
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Value {
+    Value::Text(serde_json::to_string(value).expect("plain lists and maps are serializable"))
+}
+
+fn span_row(span: &Span) -> Vec<Value> {
+    vec![
+        span.organization.0.into(),
+        span.record.0.into(),
+        span.environment.0.into(),
+        span.from.into(),
+        span.to.into(),
+        crate::bodies::squeeze(&span.detail).into(),
+    ]
+}
+
+/// Loads facts into a view, set-wise where many of one sort are asked for.
+pub(crate) async fn load(
+    conn: &mut Conn,
+    keys: Vec<FactKey>,
+    view: &mut View,
+) -> Result<(), DbError> {
+    let mut records: BTreeMap<OrganizationNo, Vec<Arc<Identity>>> = BTreeMap::new();
+    for key in keys {
+        if view.knows(&key) {
+            continue;
+        }
+        if let FactKey::Record(organization, identity) = key {
+            records.entry(organization).or_default().push(identity);
+            continue;
+        }
+        let fact = load_one(conn, &key).await?;
+        view.insert(key, fact);
+    }
+    for (organization, identities) in records {
+        load_records(conn, organization, identities, view).await?;
+    }
+    Ok(())
+}
+
+async fn load_records(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    identities: Vec<Arc<Identity>>,
+    view: &mut View,
+) -> Result<(), DbError> {
+    for chunk in identities.chunks(1_000) {
+        let mut prefixes: Vec<i64> = chunk
+            .iter()
+            .map(|identity| prefix(identity.fingerprint.as_ref()))
+            .collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        // Artifacts of unknown content share one prefix, as many as an organization has.
+        let rows = conn
+            .query(
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.prefix = i.value",
+                &[organization.0.into(), Value::Ints(prefixes)],
+            )
+            .await?;
+        for identity in chunk {
+            view.insert(
+                FactKey::Record(organization, Arc::clone(identity)),
+                Fact::Absent,
+            );
+        }
+        for row in rows {
+            let found = Arc::new(record(&row)?);
+            let key = FactKey::Record(organization, Arc::clone(&found.identity));
+            if view.knows(&key) {
+                view.insert(key, Fact::Record(found));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
+    Ok(match key {
+        FactKey::Organization(no) => conn
+            .query_one(
+                &format!("{SELECT_ORGANIZATION} WHERE no = $1"),
+                &[no.0.into()],
+            )
+            .await?
+            .map(|row| organization(&row).map(|fact| Fact::Organization(Arc::new(fact))))
+            .transpose()?,
+        FactKey::OrganizationNamed(name) => conn
+            .query_one(
+                "SELECT no FROM organizations WHERE name = $1",
+                &[name.as_str().into()],
+            )
+            .await?
+            .map(|row| {
+                row.ordinal(0)
+                    .map(|no| Fact::OrganizationNamed(OrganizationNo(no)))
+            })
+            .transpose()?,
+        FactKey::Counters(organization) => conn
+            .query_one(
+                "SELECT organizations, users, environments, records, accounts FROM counters WHERE organization = $1",
+                &[organization.0.into()],
+            )
+            .await?
+            .map(|row| {
+                Ok::<_, DbError>(Fact::Counters(Counters {
+                    organizations: row.ordinal(0)?,
+                    users: row.ordinal(1)?,
+                    environments: row.ordinal(2)?,
+                    records: row.ordinal(3)?,
+                    accounts: row.ordinal(4)?,
+                }))
+            })
+            .transpose()?,
+        FactKey::User(no) => conn
+            .query_one(
+                "SELECT no, name, email, created_at FROM users WHERE no = $1",
+                &[no.0.into()],
+            )
+            .await?
+            .map(|row| {
+                Ok::<_, DbError>(Fact::User(Arc::new(User {
+                    no: UserNo(row.ordinal(0)?),
+                    name: row.text(1)?.to_owned(),
+                    email: row.text(2)?.to_owned(),
+                    created_at: micros(&row, 3)?,
+                })))
+            })
+            .transpose()?,
+        FactKey::UserNamed(name) => conn
+            .query_one(
+                "SELECT no FROM users WHERE name = $1",
+                &[name.as_str().into()],
+            )
+            .await?
+            .map(|row| row.ordinal(0).map(|no| Fact::UserNamed(UserNo(no))))
+            .transpose()?,
+        FactKey::Membership(organization, user) => conn
+            .query_one(
+                "SELECT role FROM memberships WHERE organization = $1 AND usr = $2",
+                &[organization.0.into(), user.0.into()],
+            )
+            .await?
+            .map(|row| {
+                row.text(0)?
+                    .parse()
+                    .map(Fact::Membership)
+                    .map_err(|_| corrupt("a role"))
+            })
+            .transpose()?,
+        FactKey::Account(organization, no) => conn
+            .query_one(
+                "SELECT name, role, description, created_at FROM accounts WHERE organization = $1 AND no = $2",
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| {
+                Ok::<_, DbError>(Fact::Account(Arc::new(ServiceAccount {
+                    organization: *organization,
+                    no: *no,
+                    name: row.text(0)?.to_owned(),
+                    role: row.text(1)?.parse().map_err(|_| corrupt("a role"))?,
+                    description: row.text(2)?.to_owned(),
+                    created_at: micros(&row, 3)?,
+                })))
+            })
+            .transpose()?,
+        FactKey::AccountNamed(organization, name) => conn
+            .query_one(
+                "SELECT no FROM accounts WHERE organization = $1 AND name = $2",
+                &[organization.0.into(), name.as_str().into()],
+            )
+            .await?
+            .map(|row| row.ordinal(0).map(|no| Fact::AccountNamed(AccountNo(no))))
+            .transpose()?,
+        FactKey::Key(verifier) => conn
+            .query_one(
+                &format!("{SELECT_API_KEY} WHERE verifier = $1"),
+                &[verifier.as_bytes()[..].into()],
+            )
+            .await?
+            .map(|row| api_key(&row).map(|fact| Fact::Key(Arc::new(fact))))
+            .transpose()?,
+        FactKey::Environment(organization, no) => conn
+            .query_one(
+                &format!("{SELECT_ENVIRONMENT} WHERE organization = $1 AND no = $2"),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| environment(&row).map(|fact| Fact::Environment(Arc::new(fact))))
+            .transpose()?,
+        FactKey::EnvironmentNamed(organization, name) => conn
+            .query_one(
+                "SELECT environment FROM environment_names WHERE organization = $1 AND name = $2",
+                &[organization.0.into(), name.as_str().into()],
+            )
+            .await?
+            .map(|row| {
+                row.ordinal(0)
+                    .map(|no| Fact::EnvironmentNamed(EnvironmentNo(no)))
+            })
+            .transpose()?,
+        FactKey::LogicalsOf(organization, member) => {
+            let rows = conn
+                .query(
+                    "SELECT logical FROM members WHERE organization = $1 AND member = $2 ORDER BY logical",
+                    &[organization.0.into(), member.0.into()],
+                )
+                .await?;
+            let logicals = rows
+                .iter()
+                .map(|row| row.ordinal(0).map(EnvironmentNo))
+                .collect::<Result<Vec<_>, _>>()?;
+            Some(Fact::LogicalsOf(logicals.into()))
+        }
+        FactKey::Head(organization, no) => load_head(conn, *organization, *no)
+            .await?
+            .map(|head| Fact::Head(Arc::new(head))),
+        FactKey::Record(..) => return Err(DbError::Other("records load set-wise".to_owned())),
+        FactKey::Seen(organization, no) => conn
+            .query_one(
+                &format!("{SELECT_SEEN} WHERE organization = $1 AND environment = $2"),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| seen(&row).map(|(_, seen)| Fact::Seen(seen)))
+            .transpose()?,
+        FactKey::Sequence(organization, no, reporter) => conn
+            .query_one(
+                "SELECT sequence FROM sequences WHERE organization = $1 AND environment = $2 AND reporter = $3",
+                &[
+                    organization.0.into(),
+                    no.0.into(),
+                    reporter.as_str().into(),
+                ],
+            )
+            .await?
+            .map(|row| row.number(0).map(Fact::Sequence))
+            .transpose()?,
+        FactKey::Subject(organization, subject) => {
+            load_subject(conn, *organization, *subject).await?
+        }
+    }
+    .unwrap_or(Fact::Absent))
+}
+
+async fn load_subject(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    subject: Subject,
+) -> Result<Option<Fact>, DbError> {
+    conn.query_one(
+        "SELECT entry FROM subjects WHERE organization = $1 AND subject = $2",
+        &[organization.0.into(), subject.to_text().into()],
+    )
+    .await?
+    .map(|row| row.number(0).map(Fact::Subject))
+    .transpose()
+}
+
+/// The steps that make up a snapshot, keyframe first.
+pub(crate) async fn state_at(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    no: SnapshotNo,
+) -> Result<Option<(Snapshot, Vec<(RecordNo, runstone_model::fact::JudgementNo)>, u64)>, DbError> {
+    let Some(row) = conn
+        .query_one(
+            &format!("{SELECT_SNAPSHOT} WHERE organization = $1 AND environment = $2 AND no = $3"),
+            &[organization.0.into(), environment.0.into(), no.into()],
+        )
+        .await?
+    else {
+        return Ok(None);
+    };
+    let last = snapshot(&row)?;
+    let mut state = Vec::new();
+    let mut step_bytes = 0;
+    let apply = |bytes: &[u8], state: &mut Vec<_>| -> Result<(), DbError> {
+        Step::from_bytes(bytes)
+            .map_err(|error| DbError::Corrupt(format!("{error} at snapshot {no}")))?
+            .apply(state);
+        Ok(())
+    };
+    if last.keyframe < no {
+        let rows = conn
+            .query(
+                "SELECT step FROM snapshots WHERE organization = $1 AND environment = $2 AND no >= $3 AND no < $4 ORDER BY no",
+                &[
+                    organization.0.into(),
+                    environment.0.into(),
+                    last.keyframe.into(),
+                    no.into(),
+                ],
+            )
+            .await?;
+        for (position, row) in rows.iter().enumerate() {
+            let step = row.blob(0)?;
+            if position > 0 {
+                step_bytes += step.len() as u64;
+            }
+            apply(&step, &mut state)?;
+        }
+        step_bytes += last.step.len() as u64;
+    }
+    apply(&last.step, &mut state)?;
+    Ok(Some((last, state, step_bytes)))
+}
+
+/// Records by number, set-wise.
+pub(crate) async fn records(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    numbers: &[RecordNo],
+) -> Result<HashMap<RecordNo, Arc<RecordFact>>, DbError> {
+    let mut found = HashMap::with_capacity(numbers.len());
+    for chunk in numbers.chunks(5_000) {
+        let rows = conn
+            .query(
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.no = i.value",
+                &[
+                    organization.0.into(),
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                ],
+            )
+            .await?;
+        for row in rows {
+            let record = record(&row)?;
+            found.insert(record.no, Arc::new(record));
+        }
+    }
+    Ok(found)
+}
+
+/// Start and detail of the spans that cover a snapshot, by record, set-wise.
+pub(crate) async fn details_at(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    no: SnapshotNo,
+    numbers: &[RecordNo],
+) -> Result<HashMap<RecordNo, (SnapshotNo, Arc<[u8]>)>, DbError> {
+    let mut found = HashMap::with_capacity(numbers.len());
+    for chunk in numbers.chunks(5_000) {
+        let rows = conn
+            .query(
+                "SELECT s.record, s.from_no, s.detail FROM ID_TABLE($4) CROSS JOIN spans s WHERE s.organization = $1 AND s.record = i.value AND s.environment = $2 AND s.from_no = (SELECT max(x.from_no) FROM spans x WHERE x.organization = $1 AND x.record = i.value AND x.environment = $2 AND x.from_no <= $3)",
+                &[
+                    organization.0.into(),
+                    environment.0.into(),
+                    no.into(),
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                ],
+            )
+            .await?;
+        for row in rows {
+            found.insert(
+                RecordNo(row.ordinal(0)?),
+                (row.number(1)?, crate::bodies::unsqueeze(&row.blob(2)?)?),
+            );
+        }
+    }
+    Ok(found)
+}
+
+async fn load_head(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+) -> Result<Option<Head>, DbError> {
+    let Some(row) = conn
+        .query_one(
+            "SELECT snapshots, kind FROM environments WHERE organization = $1 AND no = $2",
+            &[organization.0.into(), environment.0.into()],
+        )
+        .await?
+    else {
+        return Ok(None);
+    };
+    let no = row.number(0)?;
+    let logical = row.text(1)? == EnvironmentKind::Logical.as_wire();
+    if no == 0 {
+        return Ok(None);
+    }
+    let (last, state, step_bytes) = state_at(conn, organization, environment, no)
+        .await?
+        .ok_or_else(|| corrupt("the latest snapshot is missing"))?;
+    let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
+    let records = records(conn, organization, &numbers).await?;
+    let mut details = if logical {
+        HashMap::new()
+    } else {
+        details_at(conn, organization, environment, no, &numbers).await?
+    };
+    let mut elements = Vec::with_capacity(state.len());
+    for (number, judgement) in state {
+        let record = records
+            .get(&number)
+            .ok_or_else(|| corrupt("a record is missing"))?;
+        let (since, detail) = if logical {
+            (no, Arc::from(&b""[..]))
+        } else {
+            details
+                .remove(&number)
+                .ok_or_else(|| corrupt("a span is missing"))?
+        };
+        elements.push(Element {
+            record: number,
+            judgement,
+            since,
+            identity: Arc::clone(&record.identity),
+            digest: record.digest,
+            detail,
+        });
+    }
+    let mut head = Head::default();
+    head.no = no;
+    head.at = last.at;
+    head.entry = last.entry;
+    head.events = last.events_before + u64::from(last.events);
+    head.keyframe = last.keyframe;
+    head.step_bytes = step_bytes;
+    head.members = last.members;
+    Ok(Some(head.restore(elements)))
+}

@@ -1,0 +1,190 @@
+//! The tables: their class, columns and keys, once for all engines.
+//!
+//! The columns here must be those the migrations make; a test compares them.
+
+/// What a table is (D16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// The log itself; appended, never changed but by checkpoints and sealing.
+    Journal,
+    /// Bytes that entries name.
+    Bodies,
+    /// Follows from journal and bodies; rebuild writes it.
+    Derived,
+    /// Neither journalled nor rebuilt.
+    Operational,
+}
+
+/// Type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Text,
+    Blob,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) class: Class,
+    pub(crate) columns: &'static [(&'static str, Kind)],
+    /// The first so many columns are the primary key.
+    pub(crate) key: usize,
+}
+
+use Class::{Bodies, Derived, Journal, Operational};
+use Kind::{Blob, Int, Text};
+
+macro_rules! tables {
+    ($($constant:ident $class:ident $key:literal ($($column:ident $kind:ident),* $(,)?);)*) => {
+        $(
+            pub(crate) static $constant: Table = Table {
+                name: stringify_lower!($constant),
+                class: $class,
+                columns: &[$((stringify!($column), $kind)),*],
+                key: $key,
+            };
+        )*
+        /// Every table.
+        pub(crate) static ALL: &[&Table] = &[$(&$constant),*];
+    };
+}
+
+macro_rules! stringify_lower {
+    (META) => { "meta" };
+    (HEADS) => { "heads" };
+    (EPOCHS) => { "epochs" };
+    (LOG_KEYS) => { "log_keys" };
+    (ENTRIES) => { "entries" };
+    (BUNDLES) => { "bundles" };
+    (TILES) => { "tiles" };
+    (BODIES) => { "bodies" };
+    (COUNTERS) => { "counters" };
+    (ORGANIZATIONS) => { "organizations" };
+    (USERS) => { "users" };
+    (MEMBERSHIPS) => { "memberships" };
+    (ACCOUNTS) => { "accounts" };
+    (API_KEYS) => { "api_keys" };
+    (ENVIRONMENTS) => { "environments" };
+    (ENVIRONMENT_NAMES) => { "environment_names" };
+    (MEMBERS) => { "members" };
+    (RECORDS) => { "records" };
+    (SNAPSHOTS) => { "snapshots" };
+    (SPANS) => { "spans" };
+    (SEQUENCES) => { "sequences" };
+    (SUBJECTS) => { "subjects" };
+    (SEEN) => { "seen" };
+}
+
+tables! {
+    META Operational 1 (name Text, value Blob);
+    HEADS Journal 1 (organization Int, id Text, name Text, epoch Text, origin Text, epoch_from Int, size Int, root Blob, note Text, last_at Int, batch Blob);
+    EPOCHS Journal 2 (organization Int, from_size Int, epoch Text, origin Text, to_size Int, note Text);
+    LOG_KEYS Journal 3 (organization Int, from_size Int, generation Int, origin Text, vkey Text, to_size Int, until_at Int);
+    ENTRIES Journal 2 (organization Int, position Int, leaf Blob, bytes Blob, batch Blob);
+    BUNDLES Journal 2 (organization Int, n Int, bytes Blob);
+    TILES Journal 3 (organization Int, level Int, n Int, bytes Blob);
+    BODIES Bodies 3 (organization Int, entry Int, position Int, private Int, encoding Int, bytes_total Int, bytes Blob);
+    COUNTERS Derived 1 (organization Int, organizations Int, users Int, environments Int, records Int, accounts Int);
+    ORGANIZATIONS Derived 1 (no Int, id Text, name Text, kind Text, public Int, description Text, created_at Int, modified_at Int);
+    USERS Derived 1 (no Int, name Text, email Text, created_at Int);
+    MEMBERSHIPS Derived 2 (organization Int, usr Int, role Text);
+    ACCOUNTS Derived 2 (organization Int, no Int, name Text, role Text, description Text, created_at Int);
+    API_KEYS Derived 1 (verifier Blob, id Text, usr Int, organization Int, account Int, description Text, created_at Int, expires_at Int, revoked_at Int);
+    ENVIRONMENTS Derived 2 (organization Int, no Int, name Text, kind Text, description Text, include_scaling Int, require_provenance Int, members Text, tags Text, created_at Int, modified_at Int, archived_at Int, snapshots Int, changed_at Int);
+    ENVIRONMENT_NAMES Derived 2 (organization Int, name Text, environment Int);
+    MEMBERS Derived 3 (organization Int, member Int, logical Int);
+    RECORDS Derived 2 (organization Int, no Int, prefix Int, fingerprint Blob, name Text, instances Int);
+    SNAPSHOTS Derived 3 (organization Int, environment Int, no Int, entry Int, at Int, events_before Int, events Int, keyframe Int, running Int, step Blob, members Text);
+    SPANS Derived 4 (organization Int, record Int, environment Int, from_no Int, to_no Int, detail Blob);
+    SEQUENCES Derived 3 (organization Int, environment Int, reporter Text, sequence Int);
+    SUBJECTS Derived 2 (organization Int, subject Text, entry Int);
+    SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);
+}
+
+impl Table {
+    /// Column names, separated by commas.
+    pub(crate) fn column_list(&self) -> String {
+        self.columns
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// What an insert does when the key exists: the other columns are written over.
+    fn conflict(&self) -> String {
+        let key: Vec<_> = self.columns[..self.key].iter().map(|c| c.0).collect();
+        let set: Vec<_> = self.columns[self.key..]
+            .iter()
+            .map(|(name, _)| format!("{name} = excluded.{name}"))
+            .collect();
+        if set.is_empty() {
+            format!(" ON CONFLICT ({}) DO NOTHING", key.join(", "))
+        } else {
+            format!(
+                " ON CONFLICT ({}) DO UPDATE SET {}",
+                key.join(", "),
+                set.join(", ")
+            )
+        }
+    }
+
+    /// Journal rows are only ever added, so that a second writer of one index fails loudly.
+    fn tail(&self) -> String {
+        match self.class {
+            Journal if self.name != "heads" && self.name != "epochs" && self.name != "log_keys" => {
+                String::new()
+            }
+            _ => self.conflict(),
+        }
+    }
+
+    /// One row a call.
+    pub(crate) fn put_one(&self) -> String {
+        let parameters: Vec<_> = (1..=self.columns.len()).map(|n| format!("${n}")).collect();
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}){}",
+            self.name,
+            self.column_list(),
+            parameters.join(", "),
+            self.tail()
+        )
+    }
+
+    /// All rows in one call, a parameter per column holding an array (PostgreSQL).
+    pub(crate) fn put_arrays(&self) -> String {
+        let parameters: Vec<_> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(position, (_, kind))| {
+                let sql = match kind {
+                    Int => "bigint",
+                    Text => "text",
+                    Blob => "bytea",
+                };
+                format!("${}::{sql}[]", position + 1)
+            })
+            .collect();
+        format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
+            self.name,
+            self.column_list(),
+            parameters.join(", "),
+            self.tail()
+        )
+    }
+
+    /// Whole table in key order.
+    pub(crate) fn select_all(&self) -> String {
+        let key: Vec<_> = self.columns[..self.key].iter().map(|c| c.0).collect();
+        format!(
+            "SELECT {} FROM {} ORDER BY {}",
+            self.column_list(),
+            self.name,
+            key.join(", ")
+        )
+    }
+}

@@ -1,0 +1,793 @@
+//! The writer: decides what waits, in order, and commits it in one transaction (D3, D4).
+//!
+//! One writer per process, on its own thread with SQLite, a task with PostgreSQL. Nothing is
+//! answered before COMMIT. A batch that fails as a whole drops everything it had cached and is
+//! decided again; a command that is refused spoils nothing.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use runstone_journal::tile::{TILE_WIDTH, encode_bundle};
+use runstone_model::command::{Action, Caller, Command, Refusal};
+use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
+use runstone_model::event::{Entry, Event};
+use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
+use runstone_model::id::{Micros, encode_hex};
+use runstone_model::project::{Misfit, project};
+use runstone_model::view::{Fact, FactKey, View};
+
+use crate::blobs::Blobs;
+use crate::conn::{Conn, Mode};
+use crate::engine::Database;
+use crate::keys::Secrets;
+use crate::log::Log;
+use crate::queue::{Job, Queue};
+use crate::rows::{self, Pending};
+use crate::table;
+use crate::value::DbError;
+use crate::{Clock, Done, Random, SubmitError};
+
+/// Most commands in one transaction.
+const BATCH_COUNT_MAX: usize = 1_024;
+/// Most bytes of commands in one transaction.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Facts are loaded in at most so many rounds for a batch, and so many for one command more.
+const NEED_ROUNDS_MAX: usize = 4;
+/// A batch that loses races is decided again so often.
+const ATTEMPTS_MAX: u32 = 8;
+/// A head further ahead of the clock than this refuses writes.
+const CLOCK_AHEAD_MAX: i64 = 60 * Micros::SECOND;
+/// A jump back by more than this is journalled.
+const CLOCK_BACK_NOTED: i64 = 5 * Micros::SECOND;
+/// The cache is cut when heads weigh more.
+const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Or when there are more facts.
+const CACHE_FACTS_MAX: usize = 100_000;
+/// Complete bundles that stay as rows, so that an uncertain COMMIT can still be looked for.
+const UNSEALED_BUNDLES: u64 = 1;
+
+/// What the writer has done, for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) batches: AtomicU64,
+    pub(crate) commands: AtomicU64,
+    pub(crate) refusals: AtomicU64,
+    pub(crate) entries: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) failures: AtomicU64,
+}
+
+/// The writer and all it keeps between batches.
+pub(crate) struct Writer {
+    pub(crate) database: Database,
+    pub(crate) secrets: Secrets,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) blobs: Blobs,
+    pub(crate) host: String,
+    pub(crate) counts: Arc<Counts>,
+    conn: Option<Conn>,
+    view: View,
+    logs: HashMap<OrganizationNo, Log>,
+    sealed: HashMap<OrganizationNo, u64>,
+    clock_noted: HashSet<OrganizationNo>,
+}
+
+type Outcome = Result<Done, Refusal>;
+
+impl Writer {
+    pub(crate) fn new(
+        database: Database,
+        secrets: Secrets,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        blobs: Blobs,
+        host: String,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self {
+            database,
+            secrets,
+            clock,
+            random,
+            blobs,
+            host,
+            counts,
+            conn: None,
+            view: View::default(),
+            logs: HashMap::new(),
+            sealed: HashMap::new(),
+            clock_noted: HashSet::new(),
+        }
+    }
+
+    /// Serves the queue until it is closed and empty.
+    pub(crate) async fn run(mut self, queue: Arc<Queue>) {
+        while let Some(jobs) = queue.take(BATCH_COUNT_MAX, BATCH_BYTES_MAX).await {
+            self.serve(jobs).await;
+            if queue.is_idle() {
+                self.seal_some().await;
+            }
+        }
+        self.forget();
+    }
+
+    async fn serve(&mut self, jobs: Vec<Job>) {
+        let (commands, answers): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| (job.command, job.answer))
+            .unzip();
+        let result = self.commit_with_retries(&commands).await;
+        self.counts.batches.fetch_add(1, Ordering::Relaxed);
+        self.counts
+            .commands
+            .fetch_add(commands.len() as u64, Ordering::Relaxed);
+        match result {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    if outcome.is_err() {
+                        self.counts.refusals.fetch_add(1, Ordering::Relaxed);
+                    }
+                    // A caller that has gone away has its change all the same.
+                    let _ = answer.send(outcome.map_err(SubmitError::Refused));
+                }
+            }
+            Err(error) => {
+                self.counts.failures.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, commands = commands.len(), "a batch could not be committed");
+                for answer in answers {
+                    let _ = answer.send(Err(SubmitError::Unavailable {
+                        reason: error.to_string(),
+                        retry_after_seconds: 5,
+                    }));
+                }
+            }
+        }
+    }
+
+    async fn commit_with_retries(
+        &mut self,
+        commands: &[Command],
+    ) -> Result<Vec<Outcome>, DbError> {
+        let mut attempt = 0;
+        loop {
+            let mut batch = [0; 16];
+            self.random.fill(&mut batch);
+            let error = match self.commit(commands, &batch).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(Failed::Before(error)) => {
+                    self.abandon().await;
+                    error
+                }
+                Err(Failed::AtCommit {
+                    error,
+                    outcomes,
+                    first,
+                }) => {
+                    // The reply to COMMIT is missing: look for the batch instead of guessing.
+                    self.forget();
+                    match self.find_batch(first, &batch).await {
+                        Ok(true) => return Ok(outcomes),
+                        Ok(false) => error,
+                        Err(search) => {
+                            return Err(DbError::Unavailable(format!(
+                                "{error}; whether the change was stored could not be found out: {search}"
+                            )));
+                        }
+                    }
+                }
+            };
+            attempt += 1;
+            let again = match &error {
+                DbError::Race(_) => attempt < ATTEMPTS_MAX,
+                DbError::Lost(_) => attempt < 3,
+                _ => false,
+            };
+            if !again {
+                return Err(error);
+            }
+            self.counts.retries.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%error, attempt, "deciding a batch again");
+            let mut jitter = [0; 1];
+            self.random.fill(&mut jitter);
+            tokio::time::sleep(Duration::from_millis(
+                (1 << attempt.min(6)) + u64::from(jitter[0]) % 8,
+            ))
+            .await;
+        }
+    }
+
+    /// Ends a failed transaction and forgets what it decided.
+    async fn abandon(&mut self) {
+        if let Some(conn) = &mut self.conn {
+            conn.rollback().await;
+        }
+        self.forget_facts();
+    }
+
+    fn forget_facts(&mut self) {
+        self.view = View::default();
+        self.logs.clear();
+        self.sealed.clear();
+    }
+
+    /// Drops connection and caches; the next batch starts anew.
+    fn forget(&mut self) {
+        self.conn = None;
+        self.forget_facts();
+    }
+
+    async fn find_batch(
+        &mut self,
+        first: Option<(OrganizationNo, u64)>,
+        batch: &[u8; 16],
+    ) -> Result<bool, DbError> {
+        // Without an entry nothing was promised: doing it again is harmless.
+        let Some((organization, position)) = first else {
+            return Ok(false);
+        };
+        let mut last = DbError::Lost("not tried".to_owned());
+        for _ in 0..20 {
+            match self.look_for_batch(organization, position, batch).await {
+                Ok(found) => return Ok(found),
+                Err(error) => {
+                    last = error;
+                    self.conn = None;
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn look_for_batch(
+        &mut self,
+        organization: OrganizationNo,
+        position: u64,
+        batch: &[u8; 16],
+    ) -> Result<bool, DbError> {
+        let conn = connect(&self.database, &mut self.conn).await?;
+        conn.begin(Mode::Write).await?;
+        // The lock waits for a COMMIT that is still under way.
+        let result = async {
+            Log::load(conn, organization, &self.secrets, true).await?;
+            conn.query_one(
+                "SELECT batch FROM entries WHERE organization = $1 AND position = $2",
+                &[organization.0.into(), position.into()],
+            )
+            .await
+        }
+        .await;
+        conn.rollback().await;
+        Ok(result?.is_some_and(|row| row.blob(0).is_ok_and(|found| *found == batch[..])))
+    }
+
+    async fn commit(
+        &mut self,
+        commands: &[Command],
+        batch: &[u8; 16],
+    ) -> Result<Vec<Outcome>, Failed> {
+        let conn = connect(&self.database, &mut self.conn).await?;
+        conn.begin(Mode::Write).await?;
+        let now = self.lock(commands).await?;
+        self.load_needs(commands).await?;
+        let mut pending = Pending::default();
+        let mut outcomes = Vec::with_capacity(commands.len());
+        let mut touched = BTreeSet::new();
+        let mut first = None;
+        for command in commands {
+            let outcome = self
+                .decide_one(command, now, batch, &mut pending, &mut touched, &mut first)
+                .await?;
+            outcomes.push(outcome);
+        }
+        for organization in &touched {
+            let log = self
+                .logs
+                .get_mut(organization)
+                .expect("a log that was appended to is loaded");
+            log.publish(now, batch, &mut pending)?;
+        }
+        let conn = self.conn.as_mut().expect("connected above");
+        if pending.len() == 0 {
+            conn.rollback().await;
+        } else {
+            pending.write(conn).await?;
+            if let Err(error) = conn.commit().await {
+                return Err(match error {
+                    DbError::Lost(_) => Failed::AtCommit {
+                        error,
+                        outcomes,
+                        first,
+                    },
+                    _ => Failed::Before(error),
+                });
+            }
+        }
+        self.cut_cache();
+        Ok(outcomes)
+    }
+
+    /// Locks the logs the commands may write, drops what another server changed, and reads the
+    /// clock: the database's where several servers share it (D10, D15).
+    async fn lock(&mut self, commands: &[Command]) -> Result<Micros, DbError> {
+        let conn = self.conn.as_mut().expect("connected before locking");
+        let Conn::Postgres(_) = conn else {
+            return Ok(self.clock.now());
+        };
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        let mut server = false;
+        for command in commands {
+            match &command.action {
+                Action::ShareSeen(_) => {}
+                _ if command.organization.is_empty() => server = true,
+                _ => {
+                    names.insert(&command.organization);
+                }
+            }
+        }
+        let row = conn
+            .query_one(
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT size FROM heads WHERE organization = 0)",
+                &[],
+            )
+            .await?
+            .ok_or_else(|| DbError::Other("no clock".to_owned()))?;
+        let mut now = Micros(row.int(0)?);
+        let server_size = row.optional_int(1)?.unwrap_or(0) as u64;
+        if self
+            .logs
+            .get(&SERVER)
+            .is_none_or(|log| log.size() != server_size)
+        {
+            self.logs.remove(&SERVER);
+            self.view.retain(|key, _| key.organization() != SERVER);
+        }
+        // Keys of service accounts change in their organization's log, which may not be locked.
+        self.view.retain(|key, _| !matches!(key, FactKey::Key(_) | FactKey::Seen(..)));
+        let mut organizations = BTreeSet::new();
+        if server {
+            organizations.insert(SERVER);
+        }
+        for name in names {
+            if let Some(row) = conn
+                .query_one(
+                    "SELECT no FROM organizations WHERE name = $1",
+                    &[name.into()],
+                )
+                .await?
+            {
+                organizations.insert(OrganizationNo(row.ordinal(0)?));
+            }
+        }
+        for organization in organizations {
+            let row = conn
+                .query_one(
+                    "SELECT size, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM heads WHERE organization = $1 FOR UPDATE",
+                    &[organization.0.into()],
+                )
+                .await?;
+            let Some(row) = row else { continue };
+            let size = row.number(0)?;
+            // Waiting for the lock took time.
+            now = now.max(Micros(row.int(1)?));
+            if self
+                .logs
+                .get(&organization)
+                .is_none_or(|log| log.size() != size)
+            {
+                self.logs.remove(&organization);
+                self.sealed.remove(&organization);
+                self.view
+                    .retain(|key, _| key.organization() != organization);
+            }
+        }
+        Ok(now)
+    }
+
+    async fn load_needs(&mut self, commands: &[Command]) -> Result<(), DbError> {
+        let conn = self.conn.as_mut().expect("connected before loading");
+        for _ in 0..NEED_ROUNDS_MAX {
+            let mut keys: Vec<FactKey> = commands
+                .iter()
+                .flat_map(|command| needs(command, &self.view))
+                .collect();
+            if keys.is_empty() {
+                break;
+            }
+            keys.sort_unstable();
+            keys.dedup();
+            rows::load(conn, keys, &mut self.view).await?;
+        }
+        Ok(())
+    }
+
+    async fn load_one(&mut self, key: FactKey) -> Result<(), DbError> {
+        let conn = self.conn.as_mut().expect("connected before loading");
+        rows::load(conn, vec![key], &mut self.view).await
+    }
+
+    async fn log(&mut self, organization: OrganizationNo) -> Result<&mut Log, DbError> {
+        if !self.logs.contains_key(&organization) {
+            let conn = self.conn.as_mut().expect("connected before loading");
+            let log = Log::load(conn, organization, &self.secrets, false)
+                .await?
+                .ok_or_else(|| {
+                    DbError::Corrupt(format!("the log of organization {} is missing", organization.0))
+                })?;
+            self.logs.insert(organization, log);
+        }
+        Ok(self.logs.get_mut(&organization).expect("inserted above"))
+    }
+
+    async fn decide_one(
+        &mut self,
+        command: &Command,
+        now: Micros,
+        batch: &[u8; 16],
+        pending: &mut Pending,
+        touched: &mut BTreeSet<OrganizationNo>,
+        first: &mut Option<(OrganizationNo, u64)>,
+    ) -> Result<Outcome, DbError> {
+        let decision = loop {
+            let received = self.received(command, now, batch, pending, touched, first).await?;
+            match decide(command, received, &self.view) {
+                Ok(decision) => break decision,
+                Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
+                Err(Stop::Need(key)) => self.load_one(key).await?,
+            }
+        };
+        let Decision {
+            reply,
+            entries,
+            seen,
+        } = decision;
+        let mut placed = Vec::with_capacity(entries.len());
+        for (organization, entry) in entries {
+            let position = self
+                .append(organization, entry, batch, pending, touched, first)
+                .await?;
+            placed.push((organization, position));
+        }
+        for (organization, environment, seen) in seen {
+            pending.put(
+                &table::SEEN,
+                rows::seen_row(organization, environment, &seen),
+            );
+            self.view.insert(
+                FactKey::Seen(organization, environment),
+                Fact::Seen(seen),
+            );
+        }
+        Ok(Ok(Done {
+            reply,
+            entries: placed,
+        }))
+    }
+
+    /// The received time of the command's entries: the clock, but after the log's last entry.
+    async fn received(
+        &mut self,
+        command: &Command,
+        now: Micros,
+        batch: &[u8; 16],
+        pending: &mut Pending,
+        touched: &mut BTreeSet<OrganizationNo>,
+        first: &mut Option<(OrganizationNo, u64)>,
+    ) -> Result<Micros, DbError> {
+        if matches!(command.action, Action::ShareSeen(_)) {
+            return Ok(now);
+        }
+        let organization = if command.organization.is_empty() {
+            SERVER
+        } else {
+            match self.view.organization_named(&command.organization) {
+                Ok(Some(organization)) => organization,
+                Ok(None) | Err(_) => return Ok(now),
+            }
+        };
+        let last = self.log(organization).await?.last_at;
+        let ahead = last.0 - now.0;
+        if ahead > CLOCK_AHEAD_MAX {
+            return Err(DbError::Unavailable(format!(
+                "the clock is {} seconds behind the last entry of this log",
+                ahead / Micros::SECOND
+            )));
+        }
+        if ahead > CLOCK_BACK_NOTED && self.clock_noted.insert(organization) {
+            let noted = Command {
+                caller: Caller::System("clock"),
+                organization: command.organization.clone(),
+                action: Action::NoteClockMovedBack { by: ahead },
+                salt: [0; 32],
+            };
+            let decision = loop {
+                match decide(&noted, Micros(last.0 + 1), &self.view) {
+                    Ok(decision) => break decision,
+                    Err(Stop::Need(key)) => self.load_one(key).await?,
+                    Err(Stop::Refused(refusal)) => return Err(DbError::Other(refusal.to_string())),
+                }
+            };
+            for (organization, entry) in decision.entries {
+                self.append(organization, entry, batch, pending, touched, first)
+                    .await?;
+            }
+        } else if ahead <= 0 {
+            self.clock_noted.remove(&organization);
+        }
+        let last = self.log(organization).await?.last_at;
+        Ok(Micros(now.0.max(last.0 + 1)))
+    }
+
+    async fn append(
+        &mut self,
+        organization: OrganizationNo,
+        mut entry: Entry,
+        batch: &[u8; 16],
+        pending: &mut Pending,
+        touched: &mut BTreeSet<OrganizationNo>,
+        first: &mut Option<(OrganizationNo, u64)>,
+    ) -> Result<u64, DbError> {
+        let log = self.log(organization).await?;
+        let position = log.size();
+        entry.received = entry.received.max(Micros(log.last_at.0 + 1));
+        log.last_at = entry.received;
+        for (subject, previous) in &mut entry.subjects {
+            if *previous == Some(PREVIOUS_IN_BATCH) {
+                *previous = self
+                    .view
+                    .subject(organization, *subject)
+                    .map_err(|need| DbError::Other(format!("{need:?} not loaded")))?;
+            }
+        }
+        let (bytes, bodies) = entry.encode();
+        let rows = loop {
+            match project(organization, position, &entry, &mut self.view) {
+                Ok(rows) => break rows,
+                Err(Misfit::Need(key)) => self.load_one(key).await?,
+                Err(misfit) => return Err(DbError::Corrupt(misfit.to_string())),
+            }
+        };
+        for row in &rows {
+            pending.put_row(row);
+        }
+        for (number, body) in bodies.iter().enumerate() {
+            let (encoding, stored) = crate::bodies::encode(&body.bytes);
+            let inline = if stored.len() > crate::bodies::INLINE_BYTES_MAX {
+                let id = &self.logs[&organization].id;
+                self.blobs
+                    .put(id, &body.digest(), stored)
+                    .await
+                    .map_err(DbError::Unavailable)?;
+                None
+            } else {
+                Some(stored)
+            };
+            pending.put(
+                &table::BODIES,
+                vec![
+                    organization.0.into(),
+                    position.into(),
+                    (number as u64).into(),
+                    body.private.into(),
+                    encoding.into(),
+                    (body.bytes.len() as u64).into(),
+                    inline.into(),
+                ],
+            );
+        }
+        match &entry.event {
+            Event::OrganizationCreated { no, id, name, .. } => {
+                let log = Log::new(*no, id, name, &self.host, self.new_epoch(), &self.secrets)?;
+                log.put_identity(pending);
+                self.logs.insert(*no, log);
+                touched.insert(*no);
+            }
+            Event::KeyRotated { generation } => {
+                let secrets = self.secrets.clone();
+                let log = self.log(organization).await?;
+                log.rotate(*generation, entry.received, &secrets, pending)?;
+            }
+            Event::EpochBegun { epoch, .. } => {
+                let secrets = self.secrets.clone();
+                let log = self.log(organization).await?;
+                log.begin_epoch(epoch, &secrets, pending)?;
+            }
+            _ => {}
+        }
+        let mark = first.is_none();
+        first.get_or_insert((organization, position));
+        let log = self.log(organization).await?;
+        log.append(&bytes, mark.then_some(&batch[..]), pending);
+        touched.insert(organization);
+        self.counts.entries.fetch_add(1, Ordering::Relaxed);
+        Ok(position)
+    }
+
+    fn new_epoch(&self) -> String {
+        let mut bytes = [0; 4];
+        self.random.fill(&mut bytes);
+        encode_hex(&bytes)
+    }
+
+    /// Keeps the cache within its bounds: heads first, then everything.
+    fn cut_cache(&mut self) {
+        if self.view.len() > CACHE_FACTS_MAX {
+            self.view = View::default();
+            return;
+        }
+        // Records are found again by the heads that hold them.
+        if !self.counts.batches.load(Ordering::Relaxed).is_multiple_of(64) {
+            return;
+        }
+        let mut weight = 0;
+        self.view.retain(|_, fact| match fact {
+            Fact::Head(head) => {
+                weight += head.weight();
+                weight <= CACHE_BYTES_MAX
+            }
+            _ => true,
+        });
+    }
+
+    /// Makes the server's own log if the store is new.
+    pub(crate) async fn found(&mut self) -> Result<(), DbError> {
+        let conn = connect(&self.database, &mut self.conn).await?;
+        conn.begin(Mode::Write).await?;
+        if conn
+            .query_one("SELECT size FROM heads WHERE organization = 0", &[])
+            .await?
+            .is_some()
+        {
+            conn.rollback().await;
+            return Ok(());
+        }
+        let mut log = Log::new(
+            SERVER,
+            SERVER_NAME,
+            SERVER_NAME,
+            &self.host,
+            self.new_epoch(),
+            &self.secrets,
+        )?;
+        let mut pending = Pending::default();
+        log.put_identity(&mut pending);
+        let now = self.clock.now();
+        log.publish(now, &[0; 16], &mut pending)?;
+        let conn = self.conn.as_mut().expect("connected above");
+        let written = pending.write(conn).await;
+        match written {
+            Ok(()) => conn.commit().await,
+            Err(error) => {
+                conn.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Replaces the rows of a few complete bundles by sealed ones, while nothing waits.
+    async fn seal_some(&mut self) {
+        let organizations: Vec<_> = self.logs.keys().copied().collect();
+        for organization in organizations {
+            let complete = self.logs[&organization].size() / TILE_WIDTH;
+            match self.seal(organization, complete.saturating_sub(UNSEALED_BUNDLES), 4).await {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "sealing entries failed; it will be tried again");
+                    self.abandon().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Seals bundles below `end`, at most `most`.
+    pub(crate) async fn seal(
+        &mut self,
+        organization: OrganizationNo,
+        end: u64,
+        most: u64,
+    ) -> Result<(), DbError> {
+        let conn = connect(&self.database, &mut self.conn).await?;
+        let start = match self.sealed.get(&organization) {
+            Some(sealed) => *sealed,
+            None => conn
+                .query_one(
+                    "SELECT coalesce(max(n) + 1, 0) FROM bundles WHERE organization = $1",
+                    &[organization.0.into()],
+                )
+                .await?
+                .map_or(Ok(0), |row| row.number(0))?,
+        };
+        self.sealed.insert(organization, start);
+        for n in start..end.min(start + most) {
+            seal_bundle(conn, organization, n).await?;
+            self.sealed.insert(organization, n + 1);
+        }
+        Ok(())
+    }
+}
+
+/// Why a batch failed.
+enum Failed {
+    /// Nothing of it was stored.
+    Before(DbError),
+    /// Nobody knows.
+    AtCommit {
+        error: DbError,
+        outcomes: Vec<Outcome>,
+        first: Option<(OrganizationNo, u64)>,
+    },
+}
+
+impl From<DbError> for Failed {
+    fn from(error: DbError) -> Self {
+        Self::Before(error)
+    }
+}
+
+async fn connect<'a>(
+    database: &Database,
+    conn: &'a mut Option<Conn>,
+) -> Result<&'a mut Conn, DbError> {
+    if matches!(conn, Some(Conn::Postgres(postgres)) if postgres.is_closed()) {
+        *conn = None;
+    }
+    if conn.is_none() {
+        *conn = Some(database.connect_writer().await?);
+    }
+    Ok(conn.as_mut().expect("connected above"))
+}
+
+/// Replaces the rows of one complete bundle by one sealed row, in one transaction.
+pub(crate) async fn seal_bundle(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    n: u64,
+) -> Result<(), DbError> {
+    conn.begin(Mode::Write).await?;
+    let result = async {
+        let (first, end) = (n * TILE_WIDTH, (n + 1) * TILE_WIDTH);
+        let rows = conn
+            .query(
+                "SELECT bytes FROM entries WHERE organization = $1 AND position >= $2 AND position < $3 ORDER BY position",
+                &[organization.0.into(), first.into(), end.into()],
+            )
+            .await?;
+        if rows.len() as u64 != TILE_WIDTH {
+            // Another server sealed it.
+            return Ok(());
+        }
+        let entries = rows
+            .iter()
+            .map(|row| row.blob(0))
+            .collect::<Result<Vec<_>, _>>()?;
+        let bundle =
+            encode_bundle(&entries).map_err(|error| DbError::Corrupt(error.to_string()))?;
+        conn.put(
+            &table::BUNDLES,
+            &[vec![
+                organization.0.into(),
+                n.into(),
+                crate::bodies::seal(&bundle).into(),
+            ]],
+        )
+        .await?;
+        conn.execute(
+            "DELETE FROM entries WHERE organization = $1 AND position >= $2 AND position < $3",
+            &[organization.0.into(), first.into(), end.into()],
+        )
+        .await?;
+        Ok(())
+    }
+    .await;
+    match result {
+        Ok(()) => conn.commit().await,
+        Err(error) => {
+            conn.rollback().await;
+            Err(error)
+        }
+    }
+}
