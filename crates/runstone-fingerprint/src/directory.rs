@@ -4,7 +4,7 @@
 //! Owns order, exclusion and the parallel plan. One thread walks and fills a queue; all threads,
 //! the walking one included once it is ahead, hash the largest waiting files first; whoever
 //! completes the front of the order feeds it to the outer hash. Each file is read once. Memory
-//! is bounded: at most [`WAITING_MAX`] paths wait, at most [`SLOTS_MAX`] entries (72 bytes each)
+//! is bounded: at most [`WAITING_MAX`] paths wait, at most [`SLOTS_MAX`] entries (80 bytes each)
 //! are unfinished, each thread has one buffer. The result and the reported error (the first in
 //! walk order) do not depend on timing.
 //!
@@ -39,6 +39,11 @@ const WALK_BATCH: usize = 256;
 const TASK_BATCH: usize = 32;
 /// Files below this size are taken in batches.
 const SMALL_BYTES: u64 = 256 * 1024;
+/// A thread that has hashed so much of a batch gives the rest of it back.
+const BATCH_BYTES: u64 = 4 * 1024 * 1024;
+/// Files whose size is asked for, so that the largest can be hashed first. In a larger tree the
+/// number of files decides, and asking for each would cost a quarter of the whole.
+const SIZED_MAX: usize = 8_192;
 /// An ignore file's line of this length or longer is refused, as the contract's reader does.
 const IGNORE_LINE_BYTES_MAX: usize = 65_536;
 
@@ -256,7 +261,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// A file that waits to be hashed. Ordered by size, then earliest first.
+/// A file that waits to be hashed. Ordered by size (0 where it is unknown), then earliest first.
 #[derive(PartialEq, Eq)]
 struct Task {
     size: u64,
@@ -390,7 +395,8 @@ impl<'a> Queue<'a> {
         batch: &mut Batch,
     ) -> Result<(), Error> {
         let mut buffer = Vec::new();
-        let mut open = vec![(root.to_vec(), list(root)?.into_iter())];
+        let mut sizes = SIZED_MAX;
+        let mut open = vec![(root.to_vec(), list(root, &mut sizes)?.into_iter())];
         while let Some((directory, entries)) = open.last_mut() {
             let Some(entry) = entries.next() else {
                 open.pop();
@@ -432,7 +438,7 @@ impl<'a> Queue<'a> {
             });
             *next += 1;
             if is_directory {
-                let entries = list(&path)?.into_iter();
+                let entries = list(&path, &mut sizes)?.into_iter();
                 open.push((path, entries));
             }
             if batch.slots.len() >= WALK_BATCH {
@@ -520,23 +526,35 @@ impl<'a> Queue<'a> {
         drop(state);
         buffer.resize(CHUNK_BYTES, 0);
         let mut done = Vec::with_capacity(tasks.len());
-        for task in tasks {
+        let mut rest = tasks.into_iter();
+        let mut in_batch = 0;
+        while in_batch < BATCH_BYTES
+            && let Some(task) = rest.next()
+        {
+            let mut in_file = 0;
             let hash = hash_path(
                 as_path(&task.path),
                 buffer,
                 self.read_ahead,
                 &mut |length| {
                     self.bytes.fetch_add(length, Ordering::Relaxed);
-                    if task.size >= SMALL_BYTES {
+                    in_file += length;
+                    if in_file > SMALL_BYTES {
                         self.tell();
                     }
                 },
             );
+            in_batch += in_file;
             self.files.fetch_add(1, Ordering::Relaxed);
             done.push((task.index, hash));
         }
         self.tell();
         let mut state = self.lock();
+        let before = state.waiting.len();
+        state.waiting.extend(rest);
+        if state.waiting.len() > before {
+            self.changed.notify_all();
+        }
         for (index, hash) in done {
             match hash {
                 Ok(hash) => {
@@ -610,21 +628,23 @@ impl State {
     }
 }
 
-/// A directory's entries, sorted by the bytes of their names.
-fn list(directory: &[u8]) -> Result<Vec<Listed>, Error> {
+/// A directory's entries, sorted by the bytes of their names. Asks for at most `sizes` files'
+/// sizes and lowers it by as many.
+fn list(directory: &[u8], sizes: &mut usize) -> Result<Vec<Listed>, Error> {
     let path = as_path(directory);
     let failed = |error: io::Error| Error::os("open", path, &error);
     let mut entries = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let kind = entry.file_type().map_err(failed)?;
-        entries.push(Listed {
+        let mut size = 0;
+        if kind.is_file() && *sizes > 0 {
+            *sizes -= 1;
             // Only for the order of work; a file that is gone is found out when it is opened.
-            size: if kind.is_file() {
-                entry.metadata().map_or(0, |metadata| metadata.len())
-            } else {
-                0
-            },
+            size = entry.metadata().map_or(0, |metadata| metadata.len());
+        }
+        entries.push(Listed {
+            size,
             name: entry.file_name().into_vec(),
             kind,
         });

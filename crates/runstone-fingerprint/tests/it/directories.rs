@@ -315,11 +315,22 @@ fn progress_and_trace_tell_everything_in_order() {
 fn many_files_and_any_number_of_threads() {
     let place = tempfile::tempdir().unwrap();
     let mut many = Tree::new();
-    for index in 0..3_000_usize {
-        let size = if index % 97 == 0 { 400_000 } else { index % 50 };
+    for index in 0..8_300_usize {
+        let size = if index % 997 == 0 {
+            400_000
+        } else {
+            index % 50
+        };
         many.insert(
             format!("d{}/e{}/{index}", index % 7, index % 3).into_bytes(),
             Node::File(vec![index as u8; size]),
+        );
+    }
+    // Beyond the number of files whose size is asked for, and too much for one batch.
+    for index in 0..40_usize {
+        many.insert(
+            format!("z/{index}").into_bytes(),
+            Node::File(vec![index as u8; 500_000]),
         );
     }
     plant(place.path(), &many);
@@ -331,7 +342,7 @@ fn many_files_and_any_number_of_threads() {
         };
         let found = directory(place.path(), &options).unwrap();
         assert_eq!(found.fingerprint.to_hex(), expected, "{threads} threads");
-        assert_eq!(found.progress.files, 3_000);
+        assert_eq!(found.progress.files, 8_340);
     }
 }
 
