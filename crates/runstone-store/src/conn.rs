@@ -239,7 +239,7 @@ impl Conn {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection
-                    .prepare_cached(&table.put_one())
+                    .prepare_cached(&Dialect::Sqlite.statement(&table.put_one()))
                     .map_err(|error| Dialect::sqlite_error(&error))?;
                 for row in rows {
                     statement
@@ -274,11 +274,7 @@ fn sqlite_query(
     sql: &str,
     parameters: &[Value],
 ) -> Result<Vec<Record>, rusqlite::Error> {
-    let mut statement = if sql.contains("ID_TABLE(") {
-        connection.prepare_cached(&Dialect::Sqlite.statement(sql))?
-    } else {
-        connection.prepare_cached(sql)?
-    };
+    let mut statement = connection.prepare_cached(&Dialect::Sqlite.statement(sql))?;
     let columns = statement.column_count();
     let mut rows = statement.query(rusqlite::params_from_iter(parameters.iter().map(Bound)))?;
     let mut records = Vec::new();

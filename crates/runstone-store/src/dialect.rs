@@ -23,18 +23,24 @@ impl Dialect {
             .replace("{strict}", strict)
     }
 
-    /// Replaces `ID_TABLE($n)`: a table `i` with one column `value`, from a list of numbers.
+    /// The engine's form of a statement: `ID_TABLE($n)` is a table `i` with one column `value`,
+    /// made from a list of numbers; SQLite counts `$n` by first appearance, so that it gets `?n`.
     pub(crate) fn statement(self, sql: &str) -> String {
-        let Some(at) = sql.find("ID_TABLE(") else {
-            return sql.to_owned();
+        let sql = match sql.split_once("ID_TABLE(") {
+            None => sql.to_owned(),
+            Some((before, inner)) => {
+                let (parameter, after) = inner.split_once(')').expect("statement closes ID_TABLE");
+                match self {
+                    Self::Sqlite => format!("{before}json_each({parameter}) AS i{after}"),
+                    Self::Postgres => {
+                        format!("{before}unnest({parameter}::bigint[]) AS i(value){after}")
+                    }
+                }
+            }
         };
-        let (before, rest) = sql.split_at(at);
-        let inner = &rest["ID_TABLE(".len()..];
-        let end = inner.find(')').expect("statement closes ID_TABLE");
-        let (parameter, after) = (&inner[..end], &inner[end + 1..]);
         match self {
-            Self::Sqlite => format!("{before}json_each({parameter}) AS i{after}"),
-            Self::Postgres => format!("{before}unnest({parameter}::bigint[]) AS i(value){after}"),
+            Self::Sqlite => sql.replace('$', "?"),
+            Self::Postgres => sql,
         }
     }
 
