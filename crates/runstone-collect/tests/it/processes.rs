@@ -199,6 +199,9 @@ fn a_made_up_machine() {
     process(&root, 11, 0, 'R', 100, Some(&program));
     process(&root, 12, 0, 'Z', 100, None);
     process(&root, 13, 0, 'S', 100, None);
+    // May not be opened, for whatever reason: counted. Leads nowhere: it has ended.
+    process(&root, 14, 0, 'S', 100, Some(Path::new("exe")));
+    process(&root, 15, 0, 'S', 100, Some(Path::new("/no/such/program")));
     fs::create_dir(root.join("20")).unwrap();
     fs::create_dir(root.join("sys")).unwrap();
     fs::write(
@@ -220,7 +223,7 @@ fn a_made_up_machine() {
                 started_at: vec![1001, 1002],
                 pids: vec![11, 10],
             }],
-            unreadable: 0,
+            unreadable: 1,
             kernel: 2,
         }
     );
