@@ -8,7 +8,9 @@ use std::sync::Arc;
 use crate::command::{
     Action, Caller, Command, NewKey, PatchEnvironment, PutEnvironment, RecordReport, Refusal, Reply,
 };
-use crate::event::{Actor, Claim, Effects, Entry, Event, KeySecret, Settings, Subject};
+use crate::event::{
+    Actor, Claim, Effects, Entry, Event, KeySecret, REPORTER_BYTES_MAX, Settings, Subject,
+};
 use crate::fact::{
     ApiKey, Environment, EnvironmentNo, Identity, OrganizationNo, Principal, SERVER, SERVER_NAME,
     Seen,
@@ -1028,6 +1030,15 @@ impl Deciding<'_> {
                 name: report.environment.clone(),
                 kind: known.kind,
                 reported: report.kind,
+            }
+            .into());
+        }
+        if let Some(claim) = &report.claim
+            && claim.by.len() > REPORTER_BYTES_MAX
+        {
+            return Err(Refusal::LimitExceeded {
+                what: "the reporter's name in bytes",
+                limit: REPORTER_BYTES_MAX as u64,
             }
             .into());
         }

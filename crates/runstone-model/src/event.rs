@@ -7,6 +7,7 @@
 //! the old one still reads.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -19,6 +20,8 @@ use crate::fact::{
 use crate::id::{Digest, Fingerprint, Micros};
 use crate::name::EnvironmentKind;
 use crate::role::Role;
+
+const INFALLIBLE: &str = "writing to a string does not fail";
 
 /// No entry is longer.
 pub const ENTRY_BYTES_MAX: usize = 4096;
@@ -348,12 +351,12 @@ impl Entry {
         if let Some(claim) = &self.claim {
             text.push_str(",\"claimed\":{");
             if let Some(at) = claim.at {
-                text.push_str(&format!("\"at\":{},", at.0));
+                write!(text, "\"at\":{},", at.0).expect(INFALLIBLE);
             }
             text.push_str("\"by\":");
             canonical::write_string(&claim.by, &mut text);
             if let Some(sequence) = claim.sequence {
-                text.push_str(&format!(",\"sequence\":{sequence}"));
+                write!(text, ",\"sequence\":{sequence}").expect(INFALLIBLE);
             }
             text.push('}');
         }
@@ -363,7 +366,7 @@ impl Entry {
         text.push_str(kind);
         text.push_str("\",\"organization\":");
         canonical::write_string(&self.organization, &mut text);
-        text.push_str(&format!(",\"received\":{}", self.received.0));
+        write!(text, ",\"received\":{}", self.received.0).expect(INFALLIBLE);
         if let Some(state) = &self.state {
             text.push_str(",\"state\":\"");
             text.push_str(&state.to_hex());
@@ -383,7 +386,7 @@ impl Entry {
             }
             text.push(']');
         }
-        text.push_str(&format!("],\"v\":{ENTRY_VERSION}}}"));
+        write!(text, "],\"v\":{ENTRY_VERSION}}}").expect(INFALLIBLE);
         debug_assert!(text.len() <= ENTRY_BYTES_MAX, "entry too long: {text}");
         (text.into_bytes(), bodies)
     }
@@ -538,7 +541,7 @@ impl Settings {
                 .map(|members| {
                     members
                         .iter()
-                        .filter_map(|no| no.as_u64())
+                        .filter_map(Value::as_u64)
                         .map(|no| EnvironmentNo(no as u32))
                         .collect()
                 })
@@ -595,7 +598,7 @@ impl Effects {
             if position > 0 {
                 text.push(',');
             }
-            text.push_str(&format!("[{},{snapshot}]", environment.0));
+            write!(text, "[{},{snapshot}]", environment.0).expect(INFALLIBLE);
         }
         text.push_str("],\"removed\":[");
         for (position, digest) in self.removed.iter().enumerate() {

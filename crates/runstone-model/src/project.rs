@@ -698,11 +698,11 @@ fn count_events<'a>(
     events
 }
 
+/// Running records and the snapshots of the members they are from.
+type Union = (Vec<Arc<Record>>, Vec<(EnvironmentNo, SnapshotNo)>);
+
 /// The running records of a logical environment: the union of its members', without counts.
-fn union_of_members(
-    rows: &mut Rows,
-    members: &[EnvironmentNo],
-) -> Result<(Vec<Arc<Record>>, Vec<(EnvironmentNo, SnapshotNo)>), Misfit> {
+fn union_of_members(rows: &mut Rows, members: &[EnvironmentNo]) -> Result<Union, Misfit> {
     let mut union = std::collections::BTreeMap::new();
     let mut snapshots = Vec::new();
     for member in members {
@@ -712,9 +712,9 @@ fn union_of_members(
         snapshots.push((*member, head.no));
         for element in &head.elements {
             let identity = without_count(&element.identity);
-            if !union.contains_key(&identity) {
-                let record = record(rows, &identity)?;
-                union.insert(identity, record);
+            if let std::collections::btree_map::Entry::Vacant(new) = union.entry(identity) {
+                let record = record(rows, new.key())?;
+                new.insert(record);
             }
         }
     }

@@ -59,12 +59,13 @@ impl FactKey {
     /// The organization in whose order this fact changes; the server's for people and names.
     pub fn organization(&self) -> OrganizationNo {
         match self {
+            // Keys of service accounts stand in other logs too: where several servers write,
+            // they are not kept from one batch to the next.
             Self::OrganizationNamed(_)
             | Self::Organization(_)
             | Self::User(_)
-            | Self::UserNamed(_) => crate::fact::SERVER,
-            // Keys of users and of accounts stand in different logs: never cached.
-            Self::Key(_) => crate::fact::SERVER,
+            | Self::UserNamed(_)
+            | Self::Key(_) => crate::fact::SERVER,
             Self::Counters(no)
             | Self::Membership(no, _)
             | Self::Account(no, _)

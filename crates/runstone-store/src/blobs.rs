@@ -25,9 +25,10 @@ impl Blobs {
         url: &str,
         options: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, String> {
-        if let Some(folder) = url.strip_prefix("file://").or_else(|| {
-            (!url.contains("://")).then_some(url)
-        }) {
+        if let Some(folder) = url
+            .strip_prefix("file://")
+            .or_else(|| (!url.contains("://")).then_some(url))
+        {
             let folder = PathBuf::from(folder);
             std::fs::create_dir_all(&folder)
                 .map_err(|error| format!("cannot make folder {}: {error}", folder.display()))?;

@@ -91,10 +91,7 @@ fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
             new.include_dictid(false)?;
             *compressor = Some(new);
         }
-        compressor
-            .as_mut()
-            .expect("made above")
-            .compress(bytes)
+        compressor.as_mut().expect("made above").compress(bytes)
     })
 }
 

@@ -47,18 +47,19 @@ impl Postgres {
             .keepalives_interval(std::time::Duration::from_secs(2))
             .keepalives_retries(3)
             .tcp_user_timeout(std::time::Duration::from_secs(10));
-        let (client, connection) = config
-            .connect(tokio_postgres::NoTls)
-            .await
-            .map_err(|error| match Dialect::postgres_error(&error) {
-                DbError::Lost(text) => {
-                    let cause = std::error::Error::source(&error)
-                        .map(|cause| format!(": {cause}"))
-                        .unwrap_or_default();
-                    DbError::Unavailable(format!("{text}{cause}"))
-                }
-                other => other,
-            })?;
+        let (client, connection) =
+            config
+                .connect(tokio_postgres::NoTls)
+                .await
+                .map_err(|error| match Dialect::postgres_error(&error) {
+                    DbError::Lost(text) => {
+                        let cause = std::error::Error::source(&error)
+                            .map(|cause| format!(": {cause}"))
+                            .unwrap_or_default();
+                        DbError::Unavailable(format!("{text}{cause}"))
+                    }
+                    other => other,
+                })?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection to the database ended");
@@ -99,9 +100,7 @@ impl Postgres {
     /// Lifts the limit on one statement's time, for long administrative work.
     pub(crate) async fn unlimited(&self) -> Result<(), DbError> {
         self.client
-            .batch_execute(
-                "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
-            )
+            .batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             .await
             .map_err(|error| Dialect::postgres_error(&error))
     }
@@ -200,7 +199,11 @@ impl Conn {
     }
 
     /// Number of rows a statement changed.
-    pub(crate) async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, DbError> {
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<u64, DbError> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection

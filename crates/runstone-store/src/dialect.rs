@@ -13,7 +13,13 @@ impl Dialect {
     /// Replaces the tokens of a migration.
     pub(crate) fn migration(self, text: &str) -> String {
         let (int, txt, blob, strict, clustered) = match self {
-            Self::Sqlite => ("INTEGER", "TEXT", "BLOB", " STRICT", " STRICT, WITHOUT ROWID"),
+            Self::Sqlite => (
+                "INTEGER",
+                "TEXT",
+                "BLOB",
+                " STRICT",
+                " STRICT, WITHOUT ROWID",
+            ),
             Self::Postgres => ("BIGINT", "TEXT COLLATE \"C\"", "BYTEA", "", ""),
         };
         text.replace("{int}", int)
@@ -75,12 +81,10 @@ impl Dialect {
         match state.code() {
             // serialization_failure, deadlock_detected, lock_not_available
             "40001" | "40P01" | "55P03" => DbError::Race(text),
-            // disk_full, read_only_sql_transaction, insufficient_resources
-            "53100" | "25006" | "53000" | "53200" | "53300" => DbError::Unavailable(text),
+            // disk_full, read_only_sql_transaction, insufficient_resources, statement timeout
+            "53100" | "25006" | "53000" | "53200" | "53300" | "57014" => DbError::Unavailable(text),
             // admin shutdown, crash shutdown, cannot connect now, idle in transaction timeout
             "57P01" | "57P02" | "57P03" | "25P03" => DbError::Lost(text),
-            // statement timeout
-            "57014" => DbError::Unavailable(text),
             code if code.starts_with("08") => DbError::Lost(text),
             _ => DbError::Other(format!("{text} ({})", state.code())),
         }

@@ -15,10 +15,7 @@ use crate::value::{DbError, Value};
 const READERS_MAX: usize = 16;
 
 /// Migrations, oldest first. A landed one is never changed: its hash is stored.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_record",
-    include_str!("migrations/0001_record.sql"),
-)];
+const MIGRATIONS: &[(&str, &str)] = &[("0001_record", include_str!("migrations/0001_record.sql"))];
 
 /// Where the database is.
 #[derive(Clone)]
@@ -213,7 +210,8 @@ impl Database {
             }
         }
         if dialect == Dialect::Postgres {
-            conn.batch("SELECT pg_advisory_unlock(7166837415027)").await?;
+            conn.batch("SELECT pg_advisory_unlock(7166837415027)")
+                .await?;
         }
         Ok(())
     }

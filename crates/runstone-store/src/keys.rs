@@ -84,7 +84,10 @@ impl Secrets {
             let mut file = options.open(path)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            if let Some(folder) = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+            {
                 std::fs::File::open(folder)?.sync_all()?;
             }
             Ok(())

@@ -251,11 +251,12 @@ impl Store {
             .ok_or(OpenError::Missing(
                 "PostgreSQL needs --blobs-url, shared by all servers of the database",
             ))?;
-        let blobs =
-            Blobs::open(&blobs_url, options.blob_options.clone()).map_err(|reason| OpenError::Url {
+        let blobs = Blobs::open(&blobs_url, options.blob_options.clone()).map_err(|reason| {
+            OpenError::Url {
                 url: blobs_url,
                 reason,
-            })?;
+            }
+        })?;
         let database = Database::new(place);
         database.migrate().await?;
         let secrets = Secrets::load(&key_file, options.create_key_file, &*options.random)?;
@@ -458,7 +459,10 @@ async fn check_secrets(
     let mut conn = database.connect_writer().await?;
     let check = secrets.check_value();
     let known = conn
-        .query_one("SELECT value FROM meta WHERE name = $1", &["key-check".into()])
+        .query_one(
+            "SELECT value FROM meta WHERE name = $1",
+            &["key-check".into()],
+        )
         .await?;
     match known {
         Some(row) if *row.blob(0)? == check[..] => Ok(()),

@@ -191,7 +191,10 @@ impl Log {
         });
         // The current key signs first; old ones follow while they overlap.
         let signers: Vec<&Signer> = self.keys.iter().rev().map(|key| &key.signer).collect();
-        self.note = checkpoint.sign(&signers).map_err(journal_error)?.to_string();
+        self.note = checkpoint
+            .sign(&signers)
+            .map_err(journal_error)?
+            .to_string();
         pending.put(
             &table::HEADS,
             vec![
@@ -346,7 +349,10 @@ async fn load_edge(
         }
     }
     Edge::from_partials::<DbError>(size, |level, _| {
-        Ok(partials.get(usize::from(level)).cloned().unwrap_or_default())
+        Ok(partials
+            .get(usize::from(level))
+            .cloned()
+            .unwrap_or_default())
     })
 }
 
@@ -369,11 +375,7 @@ pub(crate) async fn partial_tile(
     if let Some(row) = conn
         .query_one(
             "SELECT bytes FROM tiles WHERE organization = $1 AND level = $2 AND n = $3",
-            &[
-                organization.0.into(),
-                i64::from(level).into(),
-                n.into(),
-            ],
+            &[organization.0.into(), i64::from(level).into(), n.into()],
         )
         .await?
     {

@@ -39,7 +39,10 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds a job, or gives it back: the queue is full, or closed.
     pub(crate) fn push(&self, job: Job) -> Result<(), SubmitError> {
-        let mut state = self.state.lock().expect("the queue's lock is never poisoned");
+        let mut state = self
+            .state
+            .lock()
+            .expect("the queue's lock is never poisoned");
         if state.closed {
             return Err(SubmitError::Unavailable {
                 reason: "the server is stopping".to_owned(),
@@ -82,18 +85,30 @@ impl Queue {
     /// the first; none means the queue is closed and empty.
     pub(crate) async fn take(&self, count: usize, bytes: usize) -> Option<Vec<Job>> {
         loop {
-            if let Some(jobs) = self.try_take(count, bytes) {
-                return jobs;
+            let jobs = self.try_take(count, bytes);
+            if !jobs.is_empty() {
+                return Some(jobs);
+            }
+            if self.is_closed() {
+                return None;
             }
             self.wake.notified().await;
         }
     }
 
-    fn try_take(&self, count: usize, bytes: usize) -> Option<Option<Vec<Job>>> {
-        let mut state = self.state.lock().expect("the queue's lock is never poisoned");
-        if state.waiting == 0 {
-            return state.closed.then_some(None);
-        }
+    fn is_closed(&self) -> bool {
+        let state = self
+            .state
+            .lock()
+            .expect("the queue's lock is never poisoned");
+        state.closed && state.waiting == 0
+    }
+
+    fn try_take(&self, count: usize, bytes: usize) -> Vec<Job> {
+        let mut state = self
+            .state
+            .lock()
+            .expect("the queue's lock is never poisoned");
         let mut jobs = Vec::new();
         let mut taken = 0;
         while jobs.len() < count && taken < bytes {
@@ -114,7 +129,7 @@ impl Queue {
             }
         }
         state.waiting -= jobs.len();
-        Some(Some(jobs))
+        jobs
     }
 
     /// Whether nothing waits.

@@ -430,10 +430,7 @@ impl Read {
         }
         let mut details = HashMap::with_capacity(records.len());
         for record in records.values() {
-            let key = (
-                record.identity.fingerprint,
-                record.identity.name.clone(),
-            );
+            let key = (record.identity.fingerprint, record.identity.name.clone());
             let detail = match found.remove(&key) {
                 Some(parts) if parts.len() == 1 => parts[0].as_bytes().into(),
                 Some(parts) => Detail::join(&parts)
@@ -456,9 +453,7 @@ impl Read {
         from: SnapshotNo,
         to: SnapshotNo,
     ) -> Result<Vec<(Snapshot, Change)>, ReadError> {
-        let snapshots = self
-            .snapshots(organization, environment, from, to)
-            .await?;
+        let snapshots = self.snapshots(organization, environment, from, to).await?;
         let mut changes = Vec::with_capacity(snapshots.len());
         for snapshot in snapshots {
             let change = self.change(&snapshot).await?;
@@ -512,11 +507,7 @@ impl Read {
             Vec::new()
         } else {
             let before = self
-                .snapshot(
-                    snapshot.organization,
-                    snapshot.environment,
-                    snapshot.no - 1,
-                )
+                .snapshot(snapshot.organization, snapshot.environment, snapshot.no - 1)
                 .await?
                 .ok_or_else(|| DbError::Corrupt("a snapshot is missing".to_owned()))?;
             self.with_details(&before, &removed).await?
@@ -788,9 +779,16 @@ impl Read {
             return Ok(None);
         };
         let blobs = self.blobs.clone();
-        crate::journal::body(self.reader.conn(), &blobs, organization, index, position, digest)
-            .await
-            .map(|body| body.map(|bytes| bytes.to_vec()))
+        crate::journal::body(
+            self.reader.conn(),
+            &blobs,
+            organization,
+            index,
+            position,
+            digest,
+        )
+        .await
+        .map(|body| body.map(|bytes| bytes.to_vec()))
     }
 
     /// The receipt of an entry: a `.tlog-proof` against the published checkpoint; none while no
@@ -806,7 +804,8 @@ impl Read {
         if index >= head.size {
             return Ok(None);
         }
-        let corrupt = |error: runstone_journal::proof::ProofError| DbError::Corrupt(error.to_string());
+        let corrupt =
+            |error: runstone_journal::proof::ProofError| DbError::Corrupt(error.to_string());
         let plan = ProofPlan::inclusion(index, head.size).map_err(corrupt)?;
         let mut tiles: HashMap<TileId, Vec<u8>> = HashMap::new();
         for id in plan.tiles() {

@@ -39,7 +39,8 @@ fn optional_micros(record: &Record, column: usize) -> Result<Option<Micros>, DbE
     Ok(record.optional_int(column)?.map(Micros))
 }
 
-pub(crate) const SELECT_ORGANIZATION: &str = "SELECT no, id, name, kind, public, description, created_at, modified_at FROM organizations";
+pub(crate) const SELECT_ORGANIZATION: &str =
+    "SELECT no, id, name, kind, public, description, created_at, modified_at FROM organizations";
 
 pub(crate) fn organization(record: &Record) -> Result<Organization, DbError> {
     Ok(Organization {
@@ -696,7 +697,14 @@ pub(crate) async fn state_at(
     organization: OrganizationNo,
     environment: EnvironmentNo,
     no: SnapshotNo,
-) -> Result<Option<(Snapshot, Vec<(RecordNo, runstone_model::fact::JudgementNo)>, u64)>, DbError> {
+) -> Result<
+    Option<(
+        Snapshot,
+        Vec<(RecordNo, runstone_model::fact::JudgementNo)>,
+        u64,
+    )>,
+    DbError,
+> {
     let Some(row) = conn
         .query_one(
             &format!("{SELECT_SNAPSHOT} WHERE organization = $1 AND environment = $2 AND no = $3"),

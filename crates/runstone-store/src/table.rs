@@ -52,29 +52,75 @@ macro_rules! tables {
 }
 
 macro_rules! stringify_lower {
-    (META) => { "meta" };
-    (HEADS) => { "heads" };
-    (EPOCHS) => { "epochs" };
-    (LOG_KEYS) => { "log_keys" };
-    (ENTRIES) => { "entries" };
-    (BUNDLES) => { "bundles" };
-    (TILES) => { "tiles" };
-    (BODIES) => { "bodies" };
-    (COUNTERS) => { "counters" };
-    (ORGANIZATIONS) => { "organizations" };
-    (USERS) => { "users" };
-    (MEMBERSHIPS) => { "memberships" };
-    (ACCOUNTS) => { "accounts" };
-    (API_KEYS) => { "api_keys" };
-    (ENVIRONMENTS) => { "environments" };
-    (ENVIRONMENT_NAMES) => { "environment_names" };
-    (MEMBERS) => { "members" };
-    (RECORDS) => { "records" };
-    (SNAPSHOTS) => { "snapshots" };
-    (SPANS) => { "spans" };
-    (SEQUENCES) => { "sequences" };
-    (SUBJECTS) => { "subjects" };
-    (SEEN) => { "seen" };
+    (META) => {
+        "meta"
+    };
+    (HEADS) => {
+        "heads"
+    };
+    (EPOCHS) => {
+        "epochs"
+    };
+    (LOG_KEYS) => {
+        "log_keys"
+    };
+    (ENTRIES) => {
+        "entries"
+    };
+    (BUNDLES) => {
+        "bundles"
+    };
+    (TILES) => {
+        "tiles"
+    };
+    (BODIES) => {
+        "bodies"
+    };
+    (COUNTERS) => {
+        "counters"
+    };
+    (ORGANIZATIONS) => {
+        "organizations"
+    };
+    (USERS) => {
+        "users"
+    };
+    (MEMBERSHIPS) => {
+        "memberships"
+    };
+    (ACCOUNTS) => {
+        "accounts"
+    };
+    (API_KEYS) => {
+        "api_keys"
+    };
+    (ENVIRONMENTS) => {
+        "environments"
+    };
+    (ENVIRONMENT_NAMES) => {
+        "environment_names"
+    };
+    (MEMBERS) => {
+        "members"
+    };
+    (RECORDS) => {
+        "records"
+    };
+    (SNAPSHOTS) => {
+        "snapshots"
+    };
+    (SPANS) => {
+        "spans"
+    };
+    (SEQUENCES) => {
+        "sequences"
+    };
+    (SUBJECTS) => {
+        "subjects"
+    };
+    (SEEN) => {
+        "seen"
+    };
 }
 
 tables! {

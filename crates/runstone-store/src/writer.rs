@@ -147,10 +147,7 @@ impl Writer {
         }
     }
 
-    async fn commit_with_retries(
-        &mut self,
-        commands: &[Command],
-    ) -> Result<Vec<Outcome>, DbError> {
+    async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, DbError> {
         let mut attempt = 0;
         loop {
             let mut batch = [0; 16];
@@ -346,7 +343,8 @@ impl Writer {
             self.view.retain(|key, _| key.organization() != SERVER);
         }
         // Keys of service accounts change in their organization's log, which may not be locked.
-        self.view.retain(|key, _| !matches!(key, FactKey::Key(_) | FactKey::Seen(..)));
+        self.view
+            .retain(|key, _| !matches!(key, FactKey::Key(_) | FactKey::Seen(..)));
         let mut organizations = BTreeSet::new();
         if server {
             organizations.insert(SERVER);
@@ -415,7 +413,10 @@ impl Writer {
             let log = Log::load(conn, organization, &self.secrets, false)
                 .await?
                 .ok_or_else(|| {
-                    DbError::Corrupt(format!("the log of organization {} is missing", organization.0))
+                    DbError::Corrupt(format!(
+                        "the log of organization {} is missing",
+                        organization.0
+                    ))
                 })?;
             self.logs.insert(organization, log);
         }
@@ -432,7 +433,9 @@ impl Writer {
         first: &mut Option<(OrganizationNo, u64)>,
     ) -> Result<Outcome, DbError> {
         let decision = loop {
-            let received = self.received(command, now, batch, pending, touched, first).await?;
+            let received = self
+                .received(command, now, batch, pending, touched, first)
+                .await?;
             match decide(command, received, &self.view) {
                 Ok(decision) => break decision,
                 Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
@@ -456,10 +459,8 @@ impl Writer {
                 &table::SEEN,
                 rows::seen_row(organization, environment, &seen),
             );
-            self.view.insert(
-                FactKey::Seen(organization, environment),
-                Fact::Seen(seen),
-            );
+            self.view
+                .insert(FactKey::Seen(organization, environment), Fact::Seen(seen));
         }
         Ok(Ok(Done {
             reply,
@@ -619,7 +620,12 @@ impl Writer {
             return;
         }
         // Records are found again by the heads that hold them.
-        if !self.counts.batches.load(Ordering::Relaxed).is_multiple_of(64) {
+        if !self
+            .counts
+            .batches
+            .load(Ordering::Relaxed)
+            .is_multiple_of(64)
+        {
             return;
         }
         let mut weight = 0;
@@ -672,7 +678,10 @@ impl Writer {
         let organizations: Vec<_> = self.logs.keys().copied().collect();
         for organization in organizations {
             let complete = self.logs[&organization].size() / TILE_WIDTH;
-            match self.seal(organization, complete.saturating_sub(UNSEALED_BUNDLES), 4).await {
+            match self
+                .seal(organization, complete.saturating_sub(UNSEALED_BUNDLES), 4)
+                .await
+            {
                 Ok(()) => {}
                 Err(error) => {
                     tracing::warn!(%error, "sealing entries failed; it will be tried again");
