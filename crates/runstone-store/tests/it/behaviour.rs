@@ -47,14 +47,14 @@ async fn reports_become_snapshots_only_when_something_differs() {
             .report("acme", "prod", &[("web", 3, &[30]), ("db", 2, &[21])])
             .await;
         assert_eq!(done.reply, Reply::Snapshot(2));
-        assert_eq!(names(&bench, 1, 1).await, [
-            "db@2 {\"t\":[20]}",
-            "web@1 {\"t\":[10]}"
-        ]);
-        assert_eq!(names(&bench, 1, 2).await, [
-            "db@2 {\"t\":[21]}",
-            "web@3 {\"t\":[30]}"
-        ]);
+        assert_eq!(
+            names(&bench, 1, 1).await,
+            ["db@2 {\"t\":[20]}", "web@1 {\"t\":[10]}"]
+        );
+        assert_eq!(
+            names(&bench, 1, 2).await,
+            ["db@2 {\"t\":[21]}", "web@3 {\"t\":[30]}"]
+        );
         let mut read = bench.store.read().await.unwrap();
         let changes = read.changes(acme, EnvironmentNo(1), 1, 2).await.unwrap();
         assert_eq!(changes[0].1.added.len(), 2);
@@ -62,7 +62,10 @@ async fn reports_become_snapshots_only_when_something_differs() {
         assert_eq!(changes[1].0.events_before, 2);
         assert_eq!(changes[1].0.events, 2);
         assert_eq!(changes[1].1.removed[0].identity.name, "web");
-        assert_eq!(changes[1].1.removed[0].identity.fingerprint.unwrap().0[0], 1);
+        assert_eq!(
+            changes[1].1.removed[0].identity.fingerprint.unwrap().0[0],
+            1
+        );
         let found = read.records_by_prefix(acme, "01010", 10).await.unwrap();
         assert_eq!(found.len(), 1);
         let runs = read.runs(acme, &[found[0].no]).await.unwrap();
@@ -82,7 +85,9 @@ async fn scaling_is_part_of_the_state_where_it_is_asked_for() {
     for bench in benches(2).await {
         let acme = bench.organization("acme").await;
         bench.environment("acme", "prod", true).await;
-        bench.report("acme", "prod", &[("web", 1, &[1, 2, 3])]).await;
+        bench
+            .report("acme", "prod", &[("web", 1, &[1, 2, 3])])
+            .await;
         let done = bench.report("acme", "prod", &[("web", 1, &[1])]).await;
         assert_eq!(done.reply, Reply::Snapshot(2));
         let mut read = bench.store.read().await.unwrap();
@@ -117,15 +122,15 @@ async fn a_logical_environment_follows_its_members() {
         bench
             .report("acme", "west", &[("web", 1, &[5]), ("db", 2, &[6])])
             .await;
-        assert_eq!(names(&bench, 3, 2).await, [
-            "db@2 {\"t\":[6]}",
-            "web@1 {\"t\":[1,2,5]}"
-        ]);
+        assert_eq!(
+            names(&bench, 3, 2).await,
+            ["db@2 {\"t\":[6]}", "web@1 {\"t\":[1,2,5]}"]
+        );
         bench.report("acme", "east", &[]).await;
-        assert_eq!(names(&bench, 3, 3).await, [
-            "db@2 {\"t\":[6]}",
-            "web@1 {\"t\":[5]}"
-        ]);
+        assert_eq!(
+            names(&bench, 3, 3).await,
+            ["db@2 {\"t\":[6]}", "web@1 {\"t\":[5]}"]
+        );
         let mut read = bench.store.read().await.unwrap();
         let logical = read.changes(acme, EnvironmentNo(3), 3, 3).await.unwrap();
         assert_eq!(

@@ -5,9 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use rand::{RngCore as _, SeedableRng as _};
-use runstone_model::command::{
-    Action, Caller, Command, PutEnvironment, RecordReport,
-};
+use runstone_model::command::{Action, Caller, Command, PutEnvironment, RecordReport};
 use runstone_model::fact::{OrganizationKind, OrganizationNo};
 use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
@@ -48,7 +46,10 @@ pub struct Bench {
 
 /// Address of a PostgreSQL server for tests, if there is one.
 pub fn postgres_url() -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told of real services this way")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests are told of real services this way"
+    )]
     std::env::var("RUNSTONE_TEST_POSTGRES_URL").ok()
 }
 
