@@ -37,6 +37,8 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 const NEED_ROUNDS_MAX: usize = 4;
 /// A batch that loses races is decided again so often.
 const ATTEMPTS_MAX: u32 = 8;
+/// A batch whose connection is lost is decided again so often, a second in all.
+const LOST_ATTEMPTS_MAX: u32 = 5;
 /// A head further ahead of the clock than this refuses writes.
 const CLOCK_AHEAD_MAX: i64 = 60 * Micros::SECOND;
 /// A jump back by more than this is journalled.
@@ -179,7 +181,7 @@ impl Writer {
             attempt += 1;
             let again = match &error {
                 DbError::Race(_) => attempt < ATTEMPTS_MAX,
-                DbError::Lost(_) => attempt < 3,
+                DbError::Lost(_) => attempt < LOST_ATTEMPTS_MAX,
                 _ => false,
             };
             if !again {
@@ -189,10 +191,11 @@ impl Writer {
             tracing::debug!(%error, attempt, "deciding a batch again");
             let mut jitter = [0; 1];
             self.random.fill(&mut jitter);
-            tokio::time::sleep(Duration::from_millis(
-                (1 << attempt.min(6)) + u64::from(jitter[0]) % 8,
-            ))
-            .await;
+            let pause = match &error {
+                DbError::Lost(_) => 40 << attempt,
+                _ => 1 << attempt.min(6),
+            };
+            tokio::time::sleep(Duration::from_millis(pause + u64::from(jitter[0]) % 8)).await;
         }
     }
 

@@ -16,13 +16,33 @@ type State = BTreeMap<(String, u8), Vec<i64>>;
 
 #[derive(Debug, Clone)]
 enum Act {
-    Create { name: u8, scaling: bool },
-    Report { name: u8, state: State },
-    Rename { from: u8, to: u8 },
-    Archive { name: u8 },
-    Tag { name: u8, key: u8, value: Option<u8> },
-    Describe { name: u8, text: u8 },
-    Wait { micros: u32 },
+    Create {
+        name: u8,
+        scaling: bool,
+    },
+    Report {
+        name: u8,
+        state: State,
+    },
+    Rename {
+        from: u8,
+        to: u8,
+    },
+    Archive {
+        name: u8,
+    },
+    Tag {
+        name: u8,
+        key: u8,
+        value: Option<u8>,
+    },
+    Describe {
+        name: u8,
+        text: u8,
+    },
+    Wait {
+        micros: u32,
+    },
 }
 
 fn state() -> impl Strategy<Value = State> {
@@ -144,9 +164,7 @@ async fn perform(bench: &Bench, model: &mut Model, act: &Act) {
         }
         Act::Report { name, state } => {
             let name = env_name(*name);
-            let result = bench
-                .system("acme", report(&name, &artifacts(state)))
-                .await;
+            let result = bench.system("acme", report(&name, &artifacts(state))).await;
             let Some(position) = model.live(&name) else {
                 assert!(matches!(
                     result,
@@ -165,9 +183,7 @@ async fn perform(bench: &Bench, model: &mut Model, act: &Act) {
             match reply {
                 Reply::Snapshot(no) => {
                     assert_eq!(no as usize, known.snapshots.len() + 1);
-                    known
-                        .snapshots
-                        .push((0, state.clone()));
+                    known.snapshots.push((0, state.clone()));
                     let mut read = bench.store.read().await.unwrap();
                     let acme = read.organization_named("acme").await.unwrap().unwrap().no;
                     let made = read
@@ -296,11 +312,7 @@ async fn compare(bench: &Bench, model: &Model) {
         .collect();
     assert_eq!(listed, live);
     for (name, position) in &model.names {
-        let found = read
-            .environment_named(acme, name)
-            .await
-            .unwrap()
-            .unwrap();
+        let found = read.environment_named(acme, name).await.unwrap().unwrap();
         assert_eq!(found.no.0 as usize, position + 1);
     }
     for (position, known) in model.environments.iter().enumerate() {
@@ -316,9 +328,8 @@ async fn compare(bench: &Bench, model: &Model) {
             let told: State = running
                 .iter()
                 .map(|running| {
-                    let detail = runstone_model::report::Detail::from_canonical(
-                        running.detail.to_vec(),
-                    );
+                    let detail =
+                        runstone_model::report::Detail::from_canonical(running.detail.to_vec());
                     (
                         (
                             running.identity.name.clone(),

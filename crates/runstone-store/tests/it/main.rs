@@ -4,4 +4,5 @@
 
 mod behaviour;
 mod history;
+mod servers;
 mod support;
