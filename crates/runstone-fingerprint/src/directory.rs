@@ -212,10 +212,13 @@ fn literal_length(root: &[u8], full: &[u8]) -> usize {
         .map_or(0, |slash| slash + 1)
 }
 
-/// The patterns of the ignore file, or nothing if there is none that can be opened.
+/// The patterns of the ignore file, or nothing if there is none. One that is there and cannot be
+/// opened is an error: passing over its rules would give another fingerprint.
 fn read_ignore_file(path: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
-    let Ok(mut file) = fs::File::open(as_path(path)) else {
-        return Ok(None);
+    let mut file = match fs::File::open(as_path(path)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::os("open", as_path(path), &error)),
     };
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(None);

@@ -149,6 +149,12 @@ fn of_patterns_and_ignore_files() {
         format!("stat {}: no such file or directory", ignore.display())
     );
     fs::remove_file(&ignore).unwrap();
+    symlink("a/x", &ignore).unwrap();
+    assert_eq!(
+        of_directory(&root),
+        format!("open {}: not a directory", ignore.display())
+    );
+    fs::remove_file(&ignore).unwrap();
     fs::create_dir(&ignore).unwrap();
     directory(&root, &Options::default()).unwrap();
 }
