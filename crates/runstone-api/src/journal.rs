@@ -22,7 +22,7 @@ pub struct Head {
     /// Who signs.
     pub keys: Vec<Key>,
     /// All epochs, oldest first.
-    pub epochs: Vec<String>,
+    pub epochs: Vec<Epoch>,
 }
 
 /// A public key of a log.
@@ -33,5 +33,16 @@ pub struct Key {
     /// First size it signs.
     pub from_size: u64,
     /// Last size it signs; null = still signs.
+    pub to_size: Option<u64>,
+}
+
+/// A stretch of a log between two restores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Epoch {
+    /// Eight hexadecimal digits.
+    pub epoch: String,
+    /// Size at which it began.
+    pub from_size: u64,
+    /// Size at which it ended; null = the current one.
     pub to_size: Option<u64>,
 }

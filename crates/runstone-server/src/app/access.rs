@@ -1,0 +1,135 @@
+//! Access: which organization a request is about, who asks, and whether they may.
+//!
+//! A caller learns nothing about organizations it may not see: an unknown one is answered like a
+//! foreign one (`api-organisation.md` section 3.1).
+
+use std::sync::Arc;
+
+use runstone_model::command::{Caller, Refusal};
+use runstone_model::decide::is_active;
+use runstone_model::fact::{Organization, OrganizationKind, Principal, SERVER, SERVER_NAME};
+use runstone_model::id::{Digest, Micros};
+use runstone_model::role::{Right, Role};
+use runstone_store::Read;
+
+use super::State;
+use super::error::AppError;
+
+/// What a request brings to prove who sends it: texts that may be keys, the likeliest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Credential {
+    pub(crate) candidates: Vec<String>,
+}
+
+/// A caller who was let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Granted {
+    pub(crate) organization: Arc<Organization>,
+    pub(crate) caller: Caller,
+    /// None: let in because the organization is public.
+    pub(crate) role: Option<Role>,
+}
+
+/// How an organization is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// By its name.
+    Name,
+    /// By its name or id, the server's own log included.
+    NameOrId,
+}
+
+async fn find(
+    read: &mut Read,
+    text: &str,
+    naming: Naming,
+) -> Result<Option<Arc<Organization>>, AppError> {
+    if naming == Naming::NameOrId && text == SERVER_NAME {
+        return Ok(Some(Arc::new(Organization {
+            no: SERVER,
+            id: SERVER_NAME.to_owned(),
+            name: SERVER_NAME.to_owned(),
+            kind: OrganizationKind::Shared,
+            public: false,
+            description: String::new(),
+            created_at: Micros(0),
+            modified_at: Micros(0),
+        })));
+    }
+    let named = read.organization_named(text).await?;
+    if named.is_some() || naming == Naming::Name {
+        return Ok(named.filter(|organization| organization.no != SERVER));
+    }
+    let all = read.organizations().await?;
+    Ok(all
+        .into_iter()
+        .find(|organization| organization.id == text && organization.no != SERVER)
+        .map(Arc::new))
+}
+
+impl State {
+    /// Lets a caller in or says why not, in the given read transaction.
+    pub(crate) async fn admit(
+        &self,
+        read: &mut Read,
+        credential: &Credential,
+        organization: &str,
+        naming: Naming,
+        right: Right,
+    ) -> Result<Granted, AppError> {
+        let principal = self.principal(read, credential).await?;
+        let found = find(read, organization, naming).await?;
+        // The server's own log is for those who administer the server.
+        let right = match &found {
+            Some(found) if found.no == SERVER => Right::Administer,
+            _ => right,
+        };
+        let role = match (&found, principal) {
+            (Some(found), Some((_, principal))) => read.role(found.no, principal).await?,
+            _ => None,
+        };
+        if let Some(organization) = found {
+            if let (Some(role), Some((verifier, _))) = (role, principal)
+                && role.allows(right)
+            {
+                return Ok(Granted {
+                    organization,
+                    caller: Caller::Key(verifier),
+                    role: Some(role),
+                });
+            }
+            if organization.public && right == Right::Read {
+                return Ok(Granted {
+                    organization,
+                    caller: Caller::Anonymous,
+                    role: None,
+                });
+            }
+        }
+        let refusal = if principal.is_none() {
+            Refusal::Unauthorized
+        } else if role.is_some() && right == Right::ArchiveEnvironment {
+            Refusal::ForbiddenToArchive
+        } else {
+            Refusal::Forbidden
+        };
+        Err(refusal.into())
+    }
+
+    /// Whose credential it is, if it is usable at all.
+    async fn principal(
+        &self,
+        read: &mut Read,
+        credential: &Credential,
+    ) -> Result<Option<(Digest, Principal)>, AppError> {
+        for candidate in &credential.candidates {
+            let verifier = self.store.verifier(candidate);
+            if let Some(key) = read.key(verifier).await?
+                && is_active(&key, self.now())
+            {
+                return Ok(Some((verifier, key.principal)));
+            }
+        }
+        Ok(None)
+    }
+}

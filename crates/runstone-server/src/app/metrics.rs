@@ -1,0 +1,101 @@
+//! Metrics in the names and units of the Prometheus conventions. The registry belongs to one
+//! server, so that several can live in one process.
+
+use std::time::Duration;
+
+use metrics::{Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// Bounds of the histogram of durations, in seconds.
+const DURATION_BUCKETS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];
+
+const METADATA: Metadata<'static> =
+    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+/// The registry.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+const DURATION: &str = "http_request_duration_seconds";
+const REPORTS: &str = "runstone_reports_total";
+const PANICS: &str = "runstone_panics_total";
+/// Bytes of rendered snapshots.
+pub(crate) const CACHE_BYTES: &str = "runstone_snapshot_cache_bytes";
+/// Elements of last reports.
+pub(crate) const LANE_ELEMENTS: &str = "runstone_lane_elements";
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&DURATION_BUCKETS)
+            .expect("there are buckets")
+            .build_recorder();
+        let handle = recorder.handle();
+        for (name, unit, text) in [(
+            DURATION,
+            Unit::Seconds,
+            "Time from the head of a request to that of its answer.",
+        )] {
+            recorder.describe_histogram(KeyName::from(name), Some(unit), SharedString::from(text));
+        }
+        for (name, text) in [
+            (REPORTS, "Reports by outcome."),
+            (PANICS, "Requests that ended in a panic."),
+        ] {
+            recorder.describe_counter(KeyName::from(name), None, SharedString::from(text));
+        }
+        for (name, text) in [
+            (CACHE_BYTES, "Bytes of rendered snapshots that are kept."),
+            (LANE_ELEMENTS, "Elements of last reports that are kept."),
+        ] {
+            recorder.describe_gauge(KeyName::from(name), None, SharedString::from(text));
+        }
+        Self { recorder, handle }
+    }
+
+    /// A request was answered.
+    pub(crate) fn request(&self, method: &'static str, route: String, status: u16, took: Duration) {
+        let key = Key::from_parts(
+            DURATION,
+            vec![
+                Label::new("method", method),
+                Label::new("route", route),
+                Label::new("status", status.to_string()),
+            ],
+        );
+        self.recorder
+            .register_histogram(&key, &METADATA)
+            .record(took.as_secs_f64());
+    }
+
+    /// A report was answered.
+    pub(crate) fn report(&self, outcome: &'static str) {
+        let key = Key::from_parts(REPORTS, vec![Label::new("outcome", outcome)]);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    /// A request ended in a panic.
+    pub(crate) fn panic(&self) {
+        let key = Key::from_name(PANICS);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    /// Drains what was recorded since the last call.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// The text of Prometheus.
+    pub(crate) fn render(&self, gauges: &[(&'static str, f64)]) -> String {
+        for (name, value) in gauges {
+            self.recorder
+                .register_gauge(&Key::from_name(*name), &METADATA)
+                .set(*value);
+        }
+        self.handle.render()
+    }
+}

@@ -1,0 +1,87 @@
+//! Use cases: who may do what, and the commands that change something.
+//!
+//! Owns the state that requests share. Only this room asks the store for the time and for random
+//! bytes; only it submits commands.
+
+pub(crate) mod access;
+pub(crate) mod cache;
+pub(crate) mod environments;
+pub(crate) mod error;
+pub(crate) mod lanes;
+pub(crate) mod metrics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use runstone_model::command::{Action, Caller, Command};
+use runstone_model::id::Micros;
+use runstone_store::{Done, Read, Store};
+use tokio::sync::Semaphore;
+
+use crate::config::Config;
+use cache::SnapshotCache;
+use error::AppError;
+use lanes::Lanes;
+use metrics::Metrics;
+
+/// What requests share.
+pub(crate) type App = Arc<State>;
+
+/// See [`App`].
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) lanes: Lanes,
+    pub(crate) snapshots: SnapshotCache,
+    pub(crate) metrics: Metrics,
+    pub(crate) slots: Semaphore,
+    request_prefix: String,
+    requests: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(config: Config, store: Store) -> App {
+        let mut prefix = [0; 6];
+        store.fill_random(&mut prefix);
+        Arc::new(Self {
+            lanes: Lanes::new(config.lane_elements_max),
+            snapshots: SnapshotCache::new(config.snapshot_cache_bytes_max),
+            metrics: Metrics::new(),
+            slots: Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)),
+            request_prefix: runstone_model::id::encode_hex(&prefix),
+            requests: AtomicU64::new(0),
+            config,
+            store,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        self.store.now()
+    }
+
+    /// A new id of a request, unique among servers.
+    pub(crate) fn request_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number:x}", self.request_prefix)
+    }
+
+    pub(crate) async fn read(&self) -> Result<Read, AppError> {
+        Ok(self.store.read().await?)
+    }
+
+    /// Hands a command to the writer; durable when it returns.
+    pub(crate) async fn submit(
+        &self,
+        caller: Caller,
+        organization: &str,
+        action: Action,
+    ) -> Result<Done, AppError> {
+        let command = Command {
+            caller,
+            organization: organization.to_owned(),
+            action,
+            salt: self.store.salt(),
+        };
+        Ok(self.store.submit(command).await?)
+    }
+}

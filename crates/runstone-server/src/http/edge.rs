@@ -1,0 +1,228 @@
+//! The edge: what happens to every request before and after its handler. Addresses are brought
+//! into one form, requests in work are counted and timed, a panic becomes an answer, and every
+//! answer carries an id.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State as Extracted};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use axum::middleware::Next;
+use futures_util::FutureExt as _;
+use runstone_api::error::ErrorBody;
+use runstone_api::path::{API, API_ALIAS};
+
+use super::answer::{self, Hidden, JSON};
+use crate::app::App;
+use crate::app::error::AppError;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static SERVER_VERSION: HeaderName = HeaderName::from_static("x-server-version");
+
+/// Longest id a caller may give a request.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// The address with the alias prefix replaced and without slashes at the end.
+pub(crate) fn normalized(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let trimmed = match path.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    };
+    let rest = trimmed
+        .strip_prefix(API_ALIAS)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let wanted = match rest {
+        Some(rest) => format!("{API}{rest}"),
+        None if trimmed.len() == path.len() => return None,
+        None => trimmed.to_owned(),
+    };
+    let target = match uri.query() {
+        Some(query) => format!("{wanted}?{query}"),
+        None => wanted,
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// Brings the address into one form; runs before routing.
+pub(crate) fn normalize<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    if let Some(uri) = normalized(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+fn request_id(app: &App, headers: &HeaderMap) -> String {
+    headers
+        .get(&REQUEST_ID)
+        .and_then(|given| given.to_str().ok())
+        .filter(|given| {
+            (1..=REQUEST_ID_BYTES_MAX).contains(&given.len())
+                && given
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        })
+        .map_or_else(|| app.request_id(), str::to_owned)
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+/// Wraps every route.
+pub(crate) async fn edge(
+    Extracted(app): Extracted<App>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let started = Instant::now();
+    let id = request_id(&app, request.headers());
+    let method = method_label(request.method());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let mut response = guarded(&app, &id, request, next).await;
+
+    let status = response.status();
+    if (status.is_client_error() || status.is_server_error())
+        && response.headers().get(CONTENT_TYPE) != Some(&JSON)
+    {
+        // Answers of the libraries below are empty or plain text; clients read JSON only.
+        let reason = status.canonical_reason().unwrap_or("Error");
+        let bytes = serde_json::to_vec(&ErrorBody::new(reason)).expect("texts can be written");
+        let headers = std::mem::take(response.headers_mut());
+        response = answer::body(status, JSON, bytes);
+        for (name, value) in &headers {
+            if name == axum::http::header::ALLOW || name == axum::http::header::RETRY_AFTER {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+    }
+    let took = started.elapsed();
+    let duration_ms = took.as_secs_f64() * 1e3;
+    if let Some(Hidden(reason)) = response.extensions().get() {
+        tracing::error!(
+            request.id = id,
+            http.method = method,
+            http.route = route,
+            http.status = status.as_u16(),
+            duration_ms,
+            "a request failed: {reason}"
+        );
+    } else {
+        tracing::debug!(
+            request.id = id,
+            http.method = method,
+            http.route = route,
+            http.status = status.as_u16(),
+            duration_ms,
+            "a request was answered"
+        );
+    }
+    app.metrics.request(method, route, status.as_u16(), took);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID.clone(), id);
+    }
+    headers.insert(
+        SERVER_VERSION.clone(),
+        HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
+    );
+    response
+}
+
+async fn guarded(app: &App, id: &str, request: Request, next: Next) -> Response<Body> {
+    let app = Arc::clone(app);
+    let Ok(_slot) = app.slots.try_acquire() else {
+        return answer::error(&AppError::Unavailable {
+            reason: "too many requests are in work".to_owned(),
+            retry_after_seconds: 1,
+        });
+    };
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(app.config.request_timeout, handled).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            app.metrics.panic();
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            tracing::error!(request.id = id, "a request ended in a panic: {text}");
+            let mut response = answer::error(&AppError::Internal(String::new()));
+            // Logged already, and once only.
+            response.extensions_mut().remove::<Hidden>();
+            response
+        }
+        Err(_) => answer::error(&AppError::Unavailable {
+            reason: "the request took longer than the limit".to_owned(),
+            retry_after_seconds: 5,
+        }),
+    }
+}
+
+/// The answer where there is no route.
+pub(crate) async fn not_found(uri: Uri) -> Response<Body> {
+    answer::error(&AppError::missing(format!(
+        "There is nothing at {}",
+        uri.path()
+    )))
+}
+
+/// The answer where there is a route, but not for this method.
+pub(crate) async fn method_not_allowed(method: Method) -> Response<Body> {
+    answer::error(&AppError::Answer(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("The method {method} is not allowed here"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_form() {
+        let check = |given: &str, expected: Option<&str>| {
+            let uri: Uri = given.parse().unwrap();
+            assert_eq!(
+                normalized(&uri).map(|uri| uri.to_string()).as_deref(),
+                expected,
+                "{given}"
+            );
+        };
+        check("/api/v2/environments/o", None);
+        check("/api/v2/environments/o/", Some("/api/v2/environments/o"));
+        check(
+            "/api/v2/environments/o//?a=b/",
+            Some("/api/v2/environments/o?a=b/"),
+        );
+        check(
+            "/api/fastapi/environments/o?x",
+            Some("/api/v2/environments/o?x"),
+        );
+        check("/api/fastapi", Some("/api/v2"));
+        check("/api/fastapix", None);
+        check("/", None);
+        check("//", Some("/"));
+        check("/log/o/tile/0/x001/234.p/5", None);
+    }
+}

@@ -1,0 +1,313 @@
+//! Snapshots (`api-environments.md` section 8).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use runstone_api::snapshot::{
+    Annotation, Artifact, AzureContext, CloudRunContext, ComplianceCount, EcsContext, Owner, Pod,
+    Snapshot, SnapshotListItem,
+};
+use runstone_api::{path, seconds};
+use runstone_model::expression::SnapshotRef;
+use runstone_model::fact::{Environment, Organization, SnapshotNo};
+use runstone_model::history::{Annotated, annotate};
+use runstone_model::interval::Interval;
+use runstone_model::report::{Detail, DetailView};
+use runstone_model::role::Right;
+use runstone_store::Read;
+
+use super::{live_environment, with_times};
+use crate::app::cache::SnapshotKey;
+use crate::app::error::AppError;
+use crate::http::answer::{self, Answer, JSON};
+use crate::http::call::{ReadCall, reader};
+use crate::http::openapi::{Of, Success, docs, param, shape};
+use crate::http::router::{Endpoint, api, read as get};
+
+const PER_PAGE: u64 = 15;
+/// A larger wish is taken as this.
+const PER_PAGE_MAX: u64 = 500;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get(
+            Right::Read,
+            api("/snapshots/{org}/{env_name}"),
+            docs(
+                "list_snapshots",
+                "Snapshots",
+                "List snapshots of an environment",
+                Success::Many(shape::<SnapshotListItem>()),
+                &[
+                    (200, "The snapshots, newest first."),
+                    (400, "The request is not valid."),
+                    (
+                        404,
+                        "There is no such environment, or it has been archived.",
+                    ),
+                ],
+            )
+            .query([
+                param("page", Of::Integer, "Page, from 1."),
+                param("per_page", Of::Integer, "Snapshots of a page."),
+                param("interval", Of::Text, "Such as 1..NOW, ~3..NOW or 7."),
+                param("reverse", Of::Boolean, "Oldest first."),
+            ]),
+            list,
+        ),
+        get(
+            Right::Read,
+            api("/snapshots/{org}/{env_name}/{snapshot_expression}"),
+            docs(
+                "get_snapshot",
+                "Snapshots",
+                "Get a snapshot of an environment",
+                Success::One(shape::<Snapshot<'static>>()),
+                &[
+                    (200, "The snapshot."),
+                    (400, "The expression is not valid."),
+                    (404, "There is no such environment or snapshot."),
+                ],
+            )
+            .about("The expression is N, -N, ~N, @{YYYY-MM-DDTHH:MM:SS}, @{N.days.ago} or @{now}."),
+            get_one,
+        ),
+    ]
+}
+
+async fn list(mut call: ReadCall) -> Answer {
+    let query = call.parts.query();
+    let mut check = reader();
+    let page = check
+        .integer("page", query.filled("page"), 1, None)
+        .unwrap_or(1);
+    let per_page = check
+        .integer("per_page", query.filled("per_page"), 1, None)
+        .unwrap_or(PER_PAGE)
+        .min(PER_PAGE_MAX);
+    let reverse = check
+        .boolean("reverse", query.filled("reverse"))
+        .unwrap_or(false);
+    check.finish()?;
+    let interval = Interval::parse(query.one("interval").unwrap_or_default())
+        .map_err(|error| AppError::bad(error.message()))?;
+    let name = call.parts.param("env_name");
+    let environment = live_environment(&mut call.read, &call.organization, name).await?;
+    let now = call.parts.app.now();
+    let range = with_times(&mut call.read, &environment, |at_time| {
+        interval.resolve(now, environment.snapshots, at_time)
+    })
+    .await?;
+    let empty: [SnapshotListItem; 0] = [];
+    let Some(range) = range else {
+        return answer::json(StatusCode::OK, &empty);
+    };
+    let (first, last) = (*range.start(), *range.end());
+    let offset = (page - 1).saturating_mul(per_page);
+    let count = last - first + 1;
+    if offset >= count {
+        return answer::json(StatusCode::OK, &empty);
+    }
+    let length = per_page.min(count - offset);
+    let (from, to) = if reverse {
+        (first + offset, first + offset + length - 1)
+    } else {
+        (last - offset - length + 1, last - offset)
+    };
+    let snapshots = call
+        .read
+        .snapshots(call.organization.no, environment.no, from, to + 1)
+        .await?;
+    let mut items: Vec<SnapshotListItem> = snapshots
+        .iter()
+        .enumerate()
+        .filter(|(_, snapshot)| snapshot.no <= to)
+        .map(|(index, snapshot)| {
+            let next = snapshots.get(index + 1).map(|next| next.at);
+            let until = next.unwrap_or(now.max(snapshot.at));
+            SnapshotListItem {
+                index: snapshot.no,
+                from: seconds(snapshot.at),
+                to: next.map_or(0.0, seconds),
+                compliant: false,
+                duration: (until.0 - snapshot.at.0) as f64 / 1e6,
+            }
+        })
+        .collect();
+    if !reverse {
+        items.reverse();
+    }
+    answer::json(StatusCode::OK, &items)
+}
+
+async fn get_one(mut call: ReadCall) -> Answer {
+    let text = call.parts.param("snapshot_expression");
+    let name = call.parts.param("env_name");
+    let expression = SnapshotRef::parse(text).map_err(|error| AppError::bad(error.message()))?;
+    let environment = live_environment(&mut call.read, &call.organization, name).await?;
+    let now = call.parts.app.now();
+    let no = with_times(&mut call.read, &environment, |at_time| {
+        expression.resolve(now, environment.snapshots, at_time)
+    })
+    .await?
+    .map_err(|error| {
+        let quoted = SnapshotRef::quoted(name, text);
+        AppError::missing(error.message(&call.organization.name, name, &quoted))
+    })?;
+    let html_url = path::snapshot_html(
+        &call.parts.origin(),
+        &call.organization.name,
+        &environment.name,
+        no,
+    );
+    let is_latest = no == environment.snapshots;
+    let key = SnapshotKey {
+        organization: call.organization.no,
+        environment: environment.no,
+        snapshot: no,
+        html_url,
+    };
+    let cache = &call.parts.app.snapshots;
+    if is_latest && let Some(bytes) = cache.get(&key) {
+        return Ok(answer::body(StatusCode::OK, JSON, bytes));
+    }
+    let bytes = render(
+        &mut call.read,
+        &call.organization,
+        &environment,
+        no,
+        key.html_url.clone(),
+    )
+    .await?;
+    if is_latest {
+        cache.put(key, bytes.clone());
+    }
+    Ok(answer::body(StatusCode::OK, JSON, bytes))
+}
+
+/// The JSON of a snapshot.
+async fn render(
+    read: &mut Read,
+    organization: &Organization,
+    environment: &Environment,
+    no: SnapshotNo,
+    html_url: String,
+) -> Result<bytes::Bytes, AppError> {
+    let rows = read
+        .snapshots(organization.no, environment.no, no, no + 1)
+        .await?;
+    let snapshot = rows
+        .first()
+        .filter(|snapshot| snapshot.no == no)
+        .ok_or_else(|| AppError::Internal(format!("snapshot {no} is missing")))?;
+    let next = rows.get(1).map(|next| next.at);
+    let after = read.running(organization.no, environment.no, no).await?;
+    let before = if no > 1 {
+        read.running(organization.no, environment.no, no - 1)
+            .await?
+    } else {
+        Vec::new()
+    };
+    let annotated = annotate(&before, &after);
+    let details: Vec<Detail> = annotated
+        .iter()
+        .map(|artifact| Detail::from_canonical(&*artifact.running.detail))
+        .collect();
+    let mut artifacts = Vec::with_capacity(annotated.len());
+    let mut count = ComplianceCount {
+        compliant: 0,
+        non_compliant: 0,
+        unknown: 0,
+    };
+    for (artifact, detail) in annotated.iter().zip(&details) {
+        if artifact.annotation.kind.is_running() {
+            count.unknown += 1;
+        }
+        artifacts.push(show(artifact, detail.parse()?));
+    }
+    answer::json_bytes(&Snapshot {
+        index: no,
+        is_latest: next.is_none(),
+        next_snapshot_timestamp: next.map(seconds),
+        artifact_compliance_count: count,
+        timestamp: seconds(snapshot.at),
+        kind: environment.kind.as_wire(),
+        // Unknown shows as false.
+        compliant: false,
+        html_url,
+        artifacts,
+        applied_policies: [],
+    })
+}
+
+fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>) -> Artifact<'a> {
+    let identity = &artifact.running.identity;
+    let pods = detail.pods.map(|pods| {
+        pods.into_iter()
+            .map(|(name, pod)| (name, show_pod(pod)))
+            .collect::<BTreeMap<Cow<'a, str>, Pod<'a>>>()
+    });
+    Artifact {
+        name: &identity.name,
+        compliant: None,
+        deployments: [],
+        policy_decisions: [],
+        reasons_for_incompliance: [],
+        fingerprint: identity
+            .fingerprint
+            .map(|fingerprint| fingerprint.to_hex())
+            .unwrap_or_default(),
+        creation_timestamps: detail.timestamps,
+        pods,
+        annotation: Annotation {
+            kind: artifact.annotation.kind.as_wire(),
+            was: artifact.annotation.was,
+            now: artifact.annotation.now,
+        },
+        flow_name: "",
+        git_commit: None,
+        commit_url: None,
+        html_url: None,
+        flow_html_url: None,
+        deployment_diff: None,
+        commit_lead_time: None,
+        flows: [],
+        ecs_context: detail.ecs.map(|ecs| EcsContext {
+            task_arn: ecs.task_arn,
+            cluster_name: ecs.cluster_name,
+            service_name: ecs.service_name,
+        }),
+        azure_context: detail.azure.map(|azure| AzureContext {
+            app_name: azure.app_name,
+            app_kind: azure.app_kind,
+            digests_source: azure.digests_source,
+        }),
+        cloud_run_context: detail.cloud_run.map(|cloud_run| CloudRunContext {
+            kind: cloud_run.kind,
+            service_name: cloud_run.service_name,
+            revision_name: cloud_run.revision_name,
+            job_name: cloud_run.job_name,
+        }),
+    }
+}
+
+fn show_pod(pod: runstone_model::report::Pod<'_>) -> Pod<'_> {
+    Pod {
+        namespace: pod.namespace,
+        creation_timestamp: pod.created_at_seconds,
+        owners: pod.owners.map(|owners| {
+            owners
+                .into_iter()
+                .map(|owner| Owner {
+                    api_version: owner.api_version,
+                    kind: owner.kind,
+                    name: owner.name,
+                    uid: owner.uid,
+                    controller: owner.controller,
+                    block_owner_deletion: owner.block_owner_deletion,
+                })
+                .collect()
+        }),
+    }
+}
