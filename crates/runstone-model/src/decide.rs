@@ -101,11 +101,9 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
             }
             let head = view.head(organization, no).ok()?;
             let environment = view.environment(organization, no).ok()??;
-            let known = head.as_deref();
-            for identity in identities(report, environment.include_scaling) {
-                if known.is_none_or(|head| find(head, &identity).is_none()) {
-                    keys.push(FactKey::Record(organization, identity));
-                }
+            let difference = difference(head.as_deref(), report, environment.include_scaling);
+            for (identity, _) in difference.added {
+                keys.push(FactKey::Record(organization, identity));
             }
             for logical in view.logicals_of(organization, no).ok()?.iter() {
                 keys.push(FactKey::Environment(organization, *logical));
@@ -1148,26 +1146,6 @@ pub fn merge_seen(shared: Option<&Seen>, unshared: Option<&Seen>) -> Seen {
             }
         }
     }
-}
-
-/// Identities of a report, ascending.
-fn identities(
-    report: &RecordReport,
-    include_scaling: bool,
-) -> impl Iterator<Item = Arc<Identity>> + '_ {
-    report.report.artifacts.iter().map(move |observed| {
-        Arc::new(Identity {
-            fingerprint: observed.fingerprint,
-            name: observed.name.clone(),
-            count: include_scaling.then(|| observed.detail.instances() as u32),
-        })
-    })
-}
-
-fn find(head: &Head, identity: &Identity) -> Option<usize> {
-    head.elements
-        .binary_search_by(|element| (*element.identity).cmp(identity))
-        .ok()
 }
 
 /// What differs between the latest state and a report: both are ascending, so one walk tells.

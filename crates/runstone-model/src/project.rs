@@ -12,7 +12,7 @@ use crate::fact::{
     Organization, OrganizationNo, Principal, Record, ServiceAccount, Snapshot, SnapshotNo, Span,
     User,
 };
-use crate::id::Micros;
+use crate::id::{Digest, Micros};
 use crate::name::EnvironmentKind;
 use crate::state::{Element, Head, Step, keyframe_due};
 use crate::view::{Need, Row, View};
@@ -547,15 +547,7 @@ fn append_snapshot(
     }
     // Records that left, and records that stayed with another detail: both end a span.
     let mut gone = Vec::with_capacity(effects.removed.len());
-    let mut by_digest: std::collections::HashMap<_, _> = std::collections::HashMap::new();
-    if !effects.removed.is_empty() || !effects.changed.is_empty() {
-        by_digest = head
-            .elements
-            .iter()
-            .enumerate()
-            .map(|(position, element)| (element.digest, position))
-            .collect();
-    }
+    let by_digest = positions(&head, effects);
     let mut spans = Vec::new();
     let span = |element: &Element, to| Span {
         organization,
@@ -639,6 +631,28 @@ fn append_snapshot(
         append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
     }
     Ok(())
+}
+
+/// Where the records that an entry names by digest stand in the state before it.
+fn positions(head: &Head, effects: &Effects) -> std::collections::HashMap<Digest, usize> {
+    let wanted: Vec<Digest> = effects
+        .removed
+        .iter()
+        .chain(effects.changed.iter().map(|(digest, _)| digest))
+        .copied()
+        .collect();
+    let stand = head.elements.iter().enumerate();
+    // Mostly a few of a thousand change: then comparing is cheaper than hashing all.
+    if wanted.len() <= 16 {
+        stand
+            .filter(|(_, element)| wanted.contains(&element.digest))
+            .map(|(position, element)| (element.digest, position))
+            .collect()
+    } else {
+        stand
+            .map(|(position, element)| (element.digest, position))
+            .collect()
+    }
 }
 
 /// Moves the head on and returns the stored step: a keyframe when one is due.
