@@ -22,6 +22,10 @@ impl Clock for TestClock {
 }
 
 impl TestClock {
+    pub fn at(micros: i64) -> Self {
+        Self(AtomicI64::new(micros))
+    }
+
     pub fn advance(&self, micros: i64) {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
