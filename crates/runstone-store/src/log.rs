@@ -139,9 +139,18 @@ impl Log {
         self.edge.size()
     }
 
-    /// Appends an entry and hands on the rows it makes.
+    /// Appends an entry received at `last_at` and hands on the rows it makes. A key whose overlap
+    /// has ended by then signs no size above the one before it.
     pub(crate) fn append(&mut self, entry: &[u8], batch: Option<&[u8]>, pending: &mut Pending) {
         let organization = self.organization;
+        let (size, at) = (self.edge.size(), self.last_at);
+        self.keys.retain(|key| {
+            let ended = key.until.is_some_and(|until| until <= at);
+            if ended {
+                pending.put(&table::LOG_KEYS, key_row(organization, key, Some(size)));
+            }
+            !ended
+        });
         let leaf = leaf_hash(entry);
         pending.put(
             &table::ENTRIES,
@@ -166,35 +175,29 @@ impl Log {
         });
     }
 
-    /// Signs the root and hands on the head row that publishes it.
-    pub(crate) fn publish(
-        &mut self,
-        now: Micros,
-        batch: &[u8],
-        pending: &mut Pending,
-    ) -> Result<(), DbError> {
+    /// The signed checkpoint of the current size. The current key signs first; old ones follow
+    /// while they overlap.
+    pub(crate) fn sign(&self) -> Result<String, DbError> {
         let checkpoint = Checkpoint {
             origin: self.origin.clone(),
             size: self.edge.size(),
             root: self.edge.root(),
         };
-        let size = self.edge.size();
-        self.keys.retain(|key| {
-            let ended = key.until.is_some_and(|until| until <= now);
-            if ended {
-                pending.put(
-                    &table::LOG_KEYS,
-                    key_row(self.organization, key, Some(size)),
-                );
-            }
-            !ended
-        });
-        // The current key signs first; old ones follow while they overlap.
         let signers: Vec<&Signer> = self.keys.iter().rev().map(|key| &key.signer).collect();
-        self.note = checkpoint
+        Ok(checkpoint
             .sign(&signers)
             .map_err(journal_error)?
-            .to_string();
+            .to_string())
+    }
+
+    /// Signs the root and hands on the head row that publishes it.
+    pub(crate) fn publish(
+        &mut self,
+        batch: &[u8],
+        pending: &mut Pending,
+    ) -> Result<(), DbError> {
+        let size = self.edge.size();
+        self.note = self.sign()?;
         pending.put(
             &table::HEADS,
             vec![
@@ -205,7 +208,7 @@ impl Log {
                 self.origin.as_str().into(),
                 self.epoch_from.into(),
                 size.into(),
-                checkpoint.root[..].into(),
+                self.edge.root()[..].into(),
                 self.note.as_str().into(),
                 self.last_at.0.into(),
                 batch.into(),
@@ -263,6 +266,9 @@ impl Log {
         pending: &mut Pending,
     ) -> Result<(), DbError> {
         let size = self.size();
+        // The last checkpoint of the epoch covers all of it, also when the batch went on before
+        // this.
+        self.note = self.sign()?;
         let prefix = self
             .origin
             .rsplit_once('/')

@@ -14,7 +14,7 @@ use runstone_model::command::{Action, Caller, Command, Refusal};
 use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
 use runstone_model::event::{Entry, Event};
 use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
-use runstone_model::id::{Micros, encode_hex};
+use runstone_model::id::{Digest, Micros, encode_hex};
 use runstone_model::project::{Misfit, project};
 use runstone_model::view::{Fact, FactKey, View};
 
@@ -288,7 +288,7 @@ impl Writer {
                 .logs
                 .get_mut(organization)
                 .expect("a log that was appended to is loaded");
-            log.publish(now, batch, &mut pending)?;
+            log.publish(batch, &mut pending)?;
         }
         let conn = self.conn.as_mut().expect("connected above");
         if pending.len() == 0 {
@@ -546,6 +546,16 @@ impl Writer {
                     .map_err(|need| DbError::Other(format!("{need:?} not loaded")))?;
             }
         }
+        if let Event::EpochBegun {
+            origin, size, root, ..
+        } = &mut entry.event
+        {
+            // What the epoch continues from is known only now.
+            let log = self.log(organization).await?;
+            log.origin.clone_into(origin);
+            *size = position;
+            *root = Digest(log.edge.root());
+        }
         let (bytes, bodies) = entry.encode();
         let rows = loop {
             match project(organization, position, &entry, &mut self.view) {
@@ -663,8 +673,7 @@ impl Writer {
         )?;
         let mut pending = Pending::default();
         log.put_identity(&mut pending);
-        let now = self.clock.now();
-        log.publish(now, &[0; 16], &mut pending)?;
+        log.publish(&[0; 16], &mut pending)?;
         let conn = self.conn.as_mut().expect("connected above");
         let written = pending.write(conn).await;
         match written {
