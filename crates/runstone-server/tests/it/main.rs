@@ -1,0 +1,17 @@
+//! Tests of the server through its router, on SQLite always and on PostgreSQL where
+//! `RUNSTONE_TEST_POSTGRES_URL` names a server.
+
+#![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+mod endpoints;
+mod journal;
+mod limits;
+mod malformed;
+mod matrix;
+mod messages;
+mod observation;
+mod provisioning;
+mod races;
+mod scenarios;
+mod serving;
+mod support;
