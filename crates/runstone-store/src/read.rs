@@ -544,7 +544,7 @@ impl Read {
                 text.push(fill);
             }
             text.parse::<runstone_model::id::Fingerprint>()
-                .map(|fingerprint| rows::prefix(Some(&fingerprint)))
+                .map(|fingerprint| rows::prefix(&fingerprint))
                 .map_err(|error| DbError::Other(error.to_string()))
         };
         let found = self

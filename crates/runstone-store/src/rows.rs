@@ -18,13 +18,29 @@ use crate::conn::Conn;
 use crate::table::{self, Table};
 use crate::value::{DbError, Record, Value};
 
-/// First 8 bytes of a fingerprint as a number that sorts like the bytes; 0x8000… for unknown.
-pub(crate) fn prefix(fingerprint: Option<&Fingerprint>) -> i64 {
-    let mut first = [0; 8];
-    if let Some(fingerprint) = fingerprint {
-        first.copy_from_slice(&fingerprint.0[..8]);
-    }
+/// First 8 bytes as a number that sorts like the bytes.
+fn sortable(first: [u8; 8]) -> i64 {
     (u64::from_be_bytes(first) ^ (1 << 63)) as i64
+}
+
+/// Prefix of a fingerprint, for ranges of hexadecimal prefixes.
+pub(crate) fn prefix(fingerprint: &Fingerprint) -> i64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&fingerprint.0[..8]);
+    sortable(first)
+}
+
+/// Where a record stands in the index: by fingerprint; one of unknown content by its name, so
+/// that those do not all stand in one place.
+fn place(identity: &Identity) -> i64 {
+    match &identity.fingerprint {
+        Some(fingerprint) => prefix(fingerprint),
+        None => {
+            let mut first = [0; 8];
+            first.copy_from_slice(&Digest::of(identity.name.as_bytes()).0[..8]);
+            sortable(first)
+        }
+    }
 }
 
 fn corrupt(what: &str) -> DbError {
@@ -348,7 +364,7 @@ impl Pending {
                 vec![
                     organization.0.into(),
                     record.no.0.into(),
-                    prefix(record.identity.fingerprint.as_ref()).into(),
+                    place(&record.identity).into(),
                     record
                         .identity
                         .fingerprint
@@ -478,13 +494,9 @@ async fn load_records(
     view: &mut View,
 ) -> Result<(), DbError> {
     for chunk in identities.chunks(1_000) {
-        let mut prefixes: Vec<i64> = chunk
-            .iter()
-            .map(|identity| prefix(identity.fingerprint.as_ref()))
-            .collect();
+        let mut prefixes: Vec<i64> = chunk.iter().map(|identity| place(identity)).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
-        // Artifacts of unknown content share one prefix, as many as an organization has.
         let rows = conn
             .query(
                 "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.prefix = i.value",

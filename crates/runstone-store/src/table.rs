@@ -234,3 +234,55 @@ impl Table {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+
+    #[test]
+    fn the_tables_are_those_the_migrations_make() {
+        let connection = rusqlite::Connection::open_in_memory().expect("memory");
+        let text = Dialect::Sqlite.migration(include_str!("migrations/0001_record.sql"));
+        connection.execute_batch(&text).expect("the migration runs");
+        let mut made: Vec<String> = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .expect("valid")
+            .query_map([], |row| row.get(0))
+            .expect("readable")
+            .collect::<Result<_, _>>()
+            .expect("names");
+        made.sort();
+        let mut known: Vec<String> = ALL.iter().map(|table| table.name.to_owned()).collect();
+        known.sort();
+        assert_eq!(made, known);
+        for table in ALL {
+            let columns: Vec<(String, String, i64)> = connection
+                .prepare(&format!("PRAGMA table_info({})", table.name))
+                .expect("valid")
+                .query_map([], |row| Ok((row.get(1)?, row.get(2)?, row.get(5)?)))
+                .expect("readable")
+                .collect::<Result<_, _>>()
+                .expect("columns");
+            let expected: Vec<_> = table
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(position, (name, kind))| {
+                    let sql = match kind {
+                        Int => "INTEGER",
+                        Text => "TEXT",
+                        Blob => "BLOB",
+                    };
+                    let key = if position < table.key {
+                        position as i64 + 1
+                    } else {
+                        0
+                    };
+                    ((*name).to_owned(), sql.to_owned(), key)
+                })
+                .collect();
+            assert_eq!(columns, expected, "columns of {}", table.name);
+        }
+    }
+}
