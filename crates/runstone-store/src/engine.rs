@@ -15,7 +15,7 @@ use crate::value::{DbError, Value};
 const READERS_MAX: usize = 16;
 
 /// Migrations, oldest first. A landed one is never changed: its hash is stored.
-const MIGRATIONS: &[(&str, &str)] = &[("0001_record", include_str!("migrations/0001_record.sql"))];
+pub(crate) const MIGRATIONS: &[(&str, &str)] = &[("0001_record", include_str!("migrations/0001_record.sql"))];
 
 /// Where the database is.
 #[derive(Clone)]
@@ -156,13 +156,26 @@ impl Database {
             .clear();
     }
 
+    /// Moves what SQLite wrote beside its file into it, so that a closed store is one file.
+    pub(crate) async fn settle(&self) {
+        let Place::Sqlite { file } = &self.place else {
+            return;
+        };
+        let settled = open_sqlite(file, false).and_then(|connection| {
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(|error| Dialect::sqlite_error(&error))
+        });
+        if let Err(error) = settled {
+            tracing::debug!(%error, "the write-ahead log stays beside the file");
+        }
+    }
+
     /// Brings the schema up to date under an exclusive lock, one transaction per migration.
     pub(crate) async fn migrate(&self) -> Result<(), DbError> {
         let mut conn = self.connect_writer().await?;
         let dialect = conn.dialect();
-        let prepare = dialect.migration(
-            "CREATE TABLE IF NOT EXISTS migrations (no {int} NOT NULL PRIMARY KEY, name {text} NOT NULL, digest {blob} NOT NULL){strict}",
-        );
+        let prepare = migrations_table(dialect);
         if dialect == Dialect::Postgres {
             // Two servers starting at once must not both create; the lock ends with the session.
             conn.batch("SELECT pg_advisory_lock(7166837415027)").await?;
@@ -215,6 +228,13 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// The statement that makes the table of migrations.
+pub(crate) fn migrations_table(dialect: Dialect) -> String {
+    dialect.migration(
+        "CREATE TABLE IF NOT EXISTS migrations (no {int} NOT NULL PRIMARY KEY, name {text} NOT NULL, digest {blob} NOT NULL){strict}",
+    )
 }
 
 /// Opens the file with the pragmas all connections share.

@@ -4,18 +4,23 @@
 //! one transaction each. All SQL of Runstone is in this crate. It knows nothing of HTTP, wire
 //! shapes or flags.
 
+mod admin;
+mod backup;
 mod blobs;
 mod bodies;
 mod conn;
 mod dialect;
 mod engine;
+mod fsck;
 mod guard;
 mod journal;
 mod keys;
 mod log;
 mod queue;
 mod read;
+mod rebuild;
 mod rows;
+mod scan;
 mod table;
 mod value;
 mod writer;
@@ -29,15 +34,19 @@ use runstone_model::fact::{EntryIndex, OrganizationNo};
 use runstone_model::id::{Digest, Micros};
 use tokio::sync::oneshot;
 
+pub use crate::admin::{AdminError, Counts, EpochBegun, Exported, Progress, rebuild};
+pub use crate::backup::{BackupDone, Restored, backup, restore};
+pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::read::{Change, LogHead, LogKey, Read, ReadError};
 pub use crate::value::DbError;
 
+use crate::admin::Places;
 use crate::blobs::Blobs;
-use crate::engine::{Database, Place};
-use crate::guard::{Guard, Guarded};
+use crate::engine::Database;
+use crate::guard::{Guard, Guarded, Publisher};
 use crate::keys::Secrets;
 use crate::queue::{Job, Queue};
-use crate::writer::{Counts, Writer};
+use crate::writer::{Counts as WriterCounts, Writer};
 
 /// A source of time.
 pub trait Clock: Send + Sync {
@@ -77,6 +86,7 @@ pub enum Engine {
 }
 
 /// How to open a store.
+#[derive(Clone)]
 pub struct Options {
     /// Database.
     pub engine: Engine,
@@ -207,8 +217,12 @@ struct Inner {
     secrets: Secrets,
     blobs: Blobs,
     guarded: Arc<Guarded>,
+    guard: Option<Guard>,
+    publisher: Option<Arc<Publisher>>,
+    /// The publisher's task ends with this.
+    open: std::sync::Mutex<Option<tokio::sync::watch::Sender<()>>>,
     queue: Arc<Queue>,
-    counts: Arc<Counts>,
+    counts: Arc<WriterCounts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     closed: AtomicBool,
@@ -220,48 +234,20 @@ struct Inner {
 impl Store {
     /// Opens a store, makes it when it is new, and brings its schema up to date.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let (place, lock, folder) = match &options.engine {
-            Engine::Sqlite { directory } => {
-                let lock = lock_directory(directory)?;
-                (
-                    Place::Sqlite {
-                        file: directory.join("runstone.db"),
-                    },
-                    Some(lock),
-                    Some(directory.clone()),
-                )
-            }
-            Engine::Postgres { url } => (Place::Postgres { url: url.clone() }, None, None),
-        };
-        let key_file = options
-            .key_file
-            .clone()
-            .or_else(|| folder.as_ref().map(|folder| folder.join("keys")))
-            .ok_or(OpenError::Missing(
-                "PostgreSQL needs --key-file, shared by all servers of the database",
-            ))?;
-        let blobs_url = options
-            .blobs
-            .clone()
-            .or_else(|| {
-                folder
-                    .as_ref()
-                    .map(|folder| folder.join("blobs").display().to_string())
-            })
-            .ok_or(OpenError::Missing(
-                "PostgreSQL needs --blobs-url, shared by all servers of the database",
-            ))?;
-        let blobs = Blobs::open(&blobs_url, options.blob_options.clone()).map_err(|reason| {
-            OpenError::Url {
-                url: blobs_url,
-                reason,
-            }
-        })?;
+        let places = Places::of(&options)?;
+        let lock = places.folder.as_deref().map(lock_directory).transpose()?;
+        let blobs = places.open_blobs(&options)?;
+        let Places {
+            place,
+            folder,
+            key_file,
+            ..
+        } = places;
         let database = Database::new(place);
         database.migrate().await?;
         let secrets = Secrets::load(&key_file, options.create_key_file, &*options.random)?;
         check_secrets(&database, &secrets, &key_file).await?;
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(WriterCounts::default());
         let queue = Arc::new(Queue::default());
         let mut writer = Writer::new(
             database.clone(),
@@ -274,6 +260,16 @@ impl Store {
         );
         writer.found().await?;
         let guarded = Arc::new(Guarded::new(options.guard.is_some()));
+        let guard = options
+            .guard
+            .as_ref()
+            .map(|url| {
+                Guard::open(url).map_err(|reason| OpenError::Url {
+                    url: url.clone(),
+                    reason,
+                })
+            })
+            .transpose()?;
         let (ended, writer_ended) = tokio::sync::watch::channel(false);
         let serving = Arc::clone(&queue);
         match options.engine {
@@ -297,12 +293,17 @@ impl Store {
                 });
             }
         }
-        if let Some(url) = &options.guard {
-            let guard = Guard::open(url).map_err(|reason| OpenError::Url {
-                url: url.clone(),
-                reason,
-            })?;
-            let _ = &guard;
+        let (open, still_open) = tokio::sync::watch::channel(());
+        let publisher = guard.clone().map(|guard| {
+            Arc::new(Publisher::new(
+                guard,
+                Arc::clone(&guarded),
+                database.clone(),
+            ))
+        });
+        if let Some(publisher) = &publisher {
+            publisher.begin().await;
+            tokio::spawn(Arc::clone(publisher).run(still_open));
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -310,6 +311,9 @@ impl Store {
                 secrets,
                 blobs,
                 guarded,
+                guard,
+                publisher,
+                open: std::sync::Mutex::new(Some(open)),
                 queue,
                 counts,
                 clock: options.clock,
@@ -323,6 +327,28 @@ impl Store {
 
     /// Has a command decided and stored; durable when it returns.
     pub async fn submit(&self, command: Command) -> Result<Done, SubmitError> {
+        if let Some(reason) = self.inner.guarded.why_stopped() {
+            return Err(SubmitError::Unavailable {
+                reason,
+                retry_after_seconds: 5,
+            });
+        }
+        self.submit_past_guard(command).await
+    }
+
+    /// Why the checkpoint guard lets nothing be written; none if it does.
+    pub fn stopped(&self) -> Option<String> {
+        self.inner.guarded.why_stopped()
+    }
+
+    /// Brings the guard up to date without waiting for its next round.
+    pub(crate) async fn guard_now(&self) {
+        if let Some(publisher) = &self.inner.publisher {
+            publisher.round().await;
+        }
+    }
+
+    pub(crate) async fn submit_past_guard(&self, command: Command) -> Result<Done, SubmitError> {
         let bytes = weight(&command);
         let (answer, answered) = oneshot::channel();
         self.inner.queue.push(Job {
@@ -410,8 +436,20 @@ impl Store {
         self.inner.queue.close();
         let mut ended = self.inner.writer_ended.clone();
         let _ = ended.wait_for(|ended| *ended).await;
+        self.inner
+            .open
+            .lock()
+            .expect("nobody panics while holding it")
+            .take();
+        if tokio::time::timeout(std::time::Duration::from_secs(2), self.guard_now())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the checkpoint guard did not take the last checkpoints");
+        }
         self.inner.closed.store(true, Ordering::Release);
         self.inner.database.close();
+        self.inner.database.settle().await;
     }
 
     /// Counters.

@@ -222,17 +222,6 @@ impl Table {
             self.tail()
         )
     }
-
-    /// Whole table in key order.
-    pub(crate) fn select_all(&self) -> String {
-        let key: Vec<_> = self.columns[..self.key].iter().map(|c| c.0).collect();
-        format!(
-            "SELECT {} FROM {} ORDER BY {}",
-            self.column_list(),
-            self.name,
-            key.join(", ")
-        )
-    }
 }
 
 #[cfg(test)]
