@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use serde_json::Value;
 
 pub use reqwest::Method;
@@ -313,8 +313,7 @@ impl Client {
         let mut request = self
             .http
             .request(call.method.clone(), &call.url)
-            .header(USER_AGENT, &self.options.user_agent)
-            .header(ACCEPT_ENCODING, "gzip");
+            .header(USER_AGENT, &self.options.user_agent);
         if let Some(token) = &self.options.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }

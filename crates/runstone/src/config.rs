@@ -149,7 +149,9 @@ fn yaml(text: &str) -> Result<Value, String> {
     if blank {
         return Ok(Value::Null);
     }
-    serde_saphyr::from_str(text).map_err(|error| {
+    // `y`, `no` and `on` are texts, as in the files people have.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         // The rest of the message is a picture of the place.
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
@@ -249,7 +251,8 @@ pub fn encrypt(token: &str, home: Option<&Path>) -> Result<String, String> {
         Err(KeyError::Absent) => {
             let mut key = [0; 32];
             getrandom::fill(&mut key).map_err(|error| error.to_string())?;
-            write_private(&path, &STANDARD_NO_PAD.encode(key)).map_err(|error| error.to_string())?;
+            write_private(&path, &STANDARD_NO_PAD.encode(key))
+                .map_err(|error| error.to_string())?;
             key
         }
         Err(KeyError::Unusable(reason)) => return Err(reason),
@@ -292,8 +295,8 @@ pub fn decrypt(stored: &str, home: Option<&Path>) -> Result<String, Undecryptabl
     let Some((nonce, sealed)) = bytes.split_at_checked(aead::NONCE_LEN) else {
         return Err(failed("it is too short"));
     };
-    let nonce = aead::Nonce::try_assume_unique_for_key(nonce)
-        .map_err(|_| failed("it is too short"))?;
+    let nonce =
+        aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed("it is too short"))?;
     let mut sealed = sealed.to_vec();
     let opened = sealing(&key)
         .open_in_place(nonce, aead::Aad::from(ENCRYPTED), &mut sealed)
@@ -354,7 +357,6 @@ impl Local {
     }
 
     /// Writes the file so that only the user can read it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the dev command writes it"))]
     pub fn write(&self, home: Option<&Path>) -> std::io::Result<()> {
         let mut text = serde_json::to_string_pretty(self).map_err(std::io::Error::other)?;
         text.push('\n');
@@ -378,11 +380,27 @@ mod tests {
     #[test]
     fn all_formats_give_flat_keys() {
         let check = |text: &str, extension: &str, expected: &[(&str, &str)]| {
-            assert_eq!(parse(text, Some(extension)).unwrap(), map(expected), "{text}");
+            assert_eq!(
+                parse(text, Some(extension)).unwrap(),
+                map(expected),
+                "{text}"
+            );
         };
-        check("ORG: acme\nmax-api-retries: 5\n", "yml", &[("org", "acme"), ("max-api-retries", "5")]);
-        check("set:\n  a: b\n  c: d,e\nunset: [x, y]\n", "yaml", &[("set", "a=b,\"c=d,e\""), ("unset", "x,y")]);
-        check("{\"Org\":\"acme\",\"debug\":true}", "json", &[("org", "acme"), ("debug", "true")]);
+        check(
+            "ORG: acme\nmax-api-retries: 5\n",
+            "yml",
+            &[("org", "acme"), ("max-api-retries", "5")],
+        );
+        check(
+            "set:\n  a: b\n  c: d,e\nunset: [x, y]\n",
+            "yaml",
+            &[("set", "a=b,\"c=d,e\""), ("unset", "x,y")],
+        );
+        check(
+            "{\"Org\":\"acme\",\"debug\":true}",
+            "json",
+            &[("org", "acme"), ("debug", "true")],
+        );
         check("org = \"acme\"\n", "toml", &[("org", "acme")]);
         check("# note\nexport ORG='acme'\n", "env", &[("org", "acme")]);
         check("", "yml", &[]);
@@ -418,7 +436,10 @@ mod tests {
         assert_eq!(decrypt("secret", home), Err(Undecryptable::Plain));
         let mut damaged = stored.clone();
         damaged.replace_range(20..21, if &stored[20..21] == "A" { "B" } else { "A" });
-        assert!(matches!(decrypt(&damaged, home), Err(Undecryptable::Failed(_))));
+        assert!(matches!(
+            decrypt(&damaged, home),
+            Err(Undecryptable::Failed(_))
+        ));
         let elsewhere = tempfile::tempdir().unwrap();
         assert!(matches!(
             decrypt(&stored, Some(elsewhere.path())),
@@ -449,23 +470,25 @@ mod tests {
 
     #[test]
     fn the_lookup_follows_the_contract() {
-        let home = tempfile::tempdir().unwrap();
-        let home = Some(home.path());
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
         let at = |flag: &str, environment: &[(&str, &str)], compat: bool| {
-            let found = lookup(flag, &map(environment), home, compat);
-            found
-                .path
-                .replace(home.unwrap().to_str().unwrap(), "HOME")
+            let found = lookup(flag, &map(environment), Some(home), compat);
+            found.path.replace(home.to_str().unwrap(), "HOME")
         };
         assert_eq!(at("", &[], false), "HOME/.runstone.yml");
         assert_eq!(at("", &[], true), "HOME/.kosli.yml");
-        fs::write(home.unwrap().join(".kosli.yml"), "").unwrap();
+        fs::write(home.join(".kosli.yml"), "").unwrap();
         assert_eq!(at("", &[], false), "HOME/.kosli.yml");
-        fs::write(home.unwrap().join(".runstone.yml"), "").unwrap();
+        fs::write(home.join(".runstone.yml"), "").unwrap();
         assert_eq!(at("", &[], true), "HOME/.runstone.yml");
         assert_eq!(at("", &[("KOSLI_CONFIG_FILE", "k")], true), "k");
         assert_eq!(
-            at("", &[("KOSLI_CONFIG_FILE", "k"), ("RUNSTONE_CONFIG_FILE", "r")], true),
+            at(
+                "",
+                &[("KOSLI_CONFIG_FILE", "k"), ("RUNSTONE_CONFIG_FILE", "r")],
+                true
+            ),
             "r"
         );
         assert_eq!(at("f", &[("RUNSTONE_CONFIG_FILE", "r")], false), "f");

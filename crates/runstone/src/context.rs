@@ -52,7 +52,9 @@ impl Process {
         // The one place that reads the environment and the clock.
         let (environment, now) = (
             std::env::vars_os()
-                .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(key, value)| {
+                    Some((key.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect::<BTreeMap<_, _>>(),
             Timestamp::now(),
         );
@@ -106,7 +108,11 @@ impl Streams {
         match self {
             Self::Process => {
                 let mut out = std::io::stdout().lock();
-                if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+                if out
+                    .write_all(text.as_bytes())
+                    .and_then(|()| out.flush())
+                    .is_err()
+                {
                     std::process::exit(0);
                 }
             }
@@ -290,7 +296,9 @@ impl Context {
         let mut trace = |step: Trace<'_>| match step {
             Trace::Begins { method, url } => self.debug(format_args!("{method} {url}")),
             Trace::Answered { url, status } => {
-                self.debug(format_args!("request made to {url} and got status {status}"));
+                self.debug(format_args!(
+                    "request made to {url} and got status {status}"
+                ));
             }
             Trace::Waiting {
                 status,
@@ -318,7 +326,12 @@ impl Context {
 
     /// Sends a write with a JSON payload, or shows what would be sent. Nothing is returned for a
     /// dry run.
-    pub fn write(&self, method: Method, url: String, json: &Value) -> anyhow::Result<Option<Answer>> {
+    pub fn write(
+        &self,
+        method: Method,
+        url: String,
+        json: &Value,
+    ) -> anyhow::Result<Option<Answer>> {
         self.write_call(Call::new(method, url, Payload::Json(json.to_string())))
     }
 

@@ -273,7 +273,11 @@ fn use_local_server(values: &mut Values, process: &Process) {
         ("api-token", &local.api_token),
     ];
     for (name, value) in named {
-        let flag = values.flags().iter().copied().find(|flag| flag.name == name);
+        let flag = values
+            .flags()
+            .iter()
+            .copied()
+            .find(|flag| flag.name == name);
         if let Some(flag) = flag
             && !values.is_given(name)
         {
@@ -284,7 +288,10 @@ fn use_local_server(values: &mut Values, process: &Process) {
 }
 
 /// The (host, token) pairs, if both are lists of the same length (`cli.md` 1.13).
-fn several_servers(invocation: &Invocation, process: &Rc<Process>) -> Option<Vec<(String, String)>> {
+fn several_servers(
+    invocation: &Invocation,
+    process: &Rc<Process>,
+) -> Option<Vec<(String, String)>> {
     if invocation.command.path == ["config"] {
         return None;
     }
@@ -327,7 +334,10 @@ fn run_on_each(
                 .find(|flag| flag.name == name)
                 .expect("global flags are known to every command");
             let set = context.values.set(flag, value, Source::Line);
-            debug_assert!(set.is_ok() || value.is_empty(), "a text flag takes any text");
+            debug_assert!(
+                set.is_ok() || value.is_empty(),
+                "a text flag takes any text"
+            );
         }
         let result = run_once(&mut context);
         dry_run |= context.is_dry_run();

@@ -52,11 +52,7 @@ pub fn fingerprint(context: &Context, name: &str) -> anyhow::Result<Fingerprint>
 }
 
 /// The fingerprint of a directory, with progress on a terminal if it takes long.
-fn of_directory(
-    context: &Context,
-    path: &str,
-    exclude: &[String],
-) -> anyhow::Result<Fingerprint> {
+fn of_directory(context: &Context, path: &str, exclude: &[String]) -> anyhow::Result<Fingerprint> {
     context.debug(format_args!(
         "calculating fingerprint for path [{path}] -- excluding paths: [{}]",
         exclude.join(" ")

@@ -18,6 +18,7 @@ pub static COMMAND: Command = Command {
     ..Command::DEFAULT
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of all commands")]
 fn run(context: &mut Context) -> anyhow::Result<()> {
     let shell = match context.argument(0) {
         "bash" => Shell::Bash,

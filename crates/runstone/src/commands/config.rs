@@ -8,6 +8,7 @@ use crate::config::{self, ConfigFile};
 use crate::context::Context;
 use crate::grammar::command::{Command, Needs};
 use crate::grammar::flag::{Flag, Kind};
+use crate::grammar::values::Source;
 
 const FLAGS: &[Flag] = &[
     Flag::new(
@@ -16,7 +17,6 @@ const FLAGS: &[Flag] = &[
         "[optional] Values of other flags to store. Can be repeated.",
     ),
     Flag::list("unset", "[optional] The flags whose values are removed."),
-    Flag::bool("dry-run", "[optional] Store that nothing is to be sent.").short('D'),
 ];
 
 /// The command.
@@ -50,7 +50,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
             .map(|ConfigFile { keys, .. }| keys)
             .unwrap_or_default()
             .into_iter()
-            .map(|(key, value)| (key, value.into()))
+            .map(|(key, value)| (key, typed(value)))
             .collect()
     } else {
         BTreeMap::new()
@@ -61,14 +61,16 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
             keys.insert(name.to_owned(), value.into());
         }
     }
-    for name in ["host", "max-api-retries"] {
-        if values.is_given(name) && !is_default(context, name) {
-            keys.insert(name.to_owned(), values.text(name).into());
-        }
+    // A default is stored only if somebody asks for it, so that it can replace another value.
+    if is_worth_storing(context, "host") {
+        keys.insert("host".to_owned(), values.text("host").into());
     }
-    for name in ["debug", "dry-run"] {
-        keys.insert(name.to_owned(), values.bool(name).into());
+    if is_worth_storing(context, "max-api-retries") {
+        let retries = values.int("max-api-retries");
+        keys.insert("max-api-retries".to_owned(), retries.into());
     }
+    keys.insert("debug".to_owned(), values.bool("debug").into());
+    keys.entry("dry-run".to_owned()).or_insert(false.into());
     let token = values.text("api-token");
     if !token.is_empty() {
         let stored = config::encrypt(token, home)
@@ -90,10 +92,29 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_default(context: &Context, name: &str) -> bool {
-    context
-        .values
+fn is_worth_storing(context: &Context, name: &str) -> bool {
+    let values = &context.values;
+    let is_default = values
         .flags()
         .iter()
-        .any(|flag| flag.name == name && flag.default == context.values.text(name))
+        .any(|flag| flag.name == name && flag.default == values.text(name));
+    match values.source(name) {
+        None => false,
+        Some(Source::Line) => true,
+        Some(_) => !is_default,
+    }
+}
+
+/// A stored text as the YAML type it looks like.
+fn typed(text: String) -> Value {
+    if let Ok(number) = text.parse::<i64>()
+        && number.to_string() == text
+    {
+        return number.into();
+    }
+    match text.as_str() {
+        "true" => true.into(),
+        "false" => false.into(),
+        _ => text.into(),
+    }
 }

@@ -59,7 +59,10 @@ pub fn interval(context: &Context, environment: &str, text: &str) -> anyhow::Res
         return Ok(text.to_owned());
     }
     let side = |side: &str| -> anyhow::Result<String> {
-        let Some(braced) = side.strip_prefix('@').or(Some(side)).filter(|s| s.starts_with('{'))
+        let Some(braced) = side
+            .strip_prefix('@')
+            .or(Some(side))
+            .filter(|s| s.starts_with('{'))
         else {
             return Ok(side.to_owned());
         };
@@ -81,7 +84,7 @@ pub fn interval_between(context: &Context, environment: &str) -> anyhow::Result<
         Some(since) => index_at(context, environment, &reference(since))?.unwrap_or(1),
         None => 1,
     };
-    let to = match until(context)? {
+    let to = match until(context)?.filter(|until| *until < context.times().now) {
         Some(until) => match index_at(context, environment, &reference(until))? {
             Some(index) => index.to_string(),
             None => return Ok(None),
@@ -95,7 +98,9 @@ pub fn interval_between(context: &Context, environment: &str) -> anyhow::Result<
 fn index_at(context: &Context, environment: &str, reference: &str) -> anyhow::Result<Option<i64>> {
     let url = context.api(&["snapshots", context.org(), environment, reference], &[]);
     match context.get(url) {
-        Ok(body) => Ok(parse(&body)?.get("index").and_then(serde_json::Value::as_i64)),
+        Ok(body) => Ok(parse(&body)?
+            .get("index")
+            .and_then(serde_json::Value::as_i64)),
         Err(error) if error.status() == Some(404) => {
             // An unknown environment must still be told apart from one without snapshots then.
             let url = context.api(&["environments", context.org(), environment], &[]);

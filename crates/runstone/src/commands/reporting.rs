@@ -61,7 +61,7 @@ pub fn send(
 /// When, by whom and as which of a sequence this was seen (decision D10). The sequence is the
 /// observation's time, so that it grows from run to run without a memory, and an attempt that is
 /// sent again is known as the same.
-fn observation(
+pub fn observation(
     context: &Context,
     environment: &str,
     observed: Timestamp,
@@ -76,7 +76,13 @@ fn observation(
             "Runstone-Reporter",
             format!("{}/{environment}", context.process.host_name)
                 .chars()
-                .map(|letter| if letter.is_ascii_graphic() { letter } else { '_' })
+                .map(|letter| {
+                    if letter.is_ascii_graphic() {
+                        letter
+                    } else {
+                        '_'
+                    }
+                })
                 .collect(),
         ),
         ("Runstone-Sequence", micros.to_string()),
@@ -103,9 +109,7 @@ pub fn check(context: &Context) -> anyhow::Result<()> {
 
 /// Creates the environment if `--auto-environment` says so and it does not exist.
 pub fn ensure_environment(context: &Context, environment: &str, kind: &str) -> anyhow::Result<()> {
-    let companions = COMPANIONS
-        .iter()
-        .any(|name| context.values.is_given(name));
+    let companions = COMPANIONS.iter().any(|name| context.values.is_given(name));
     if !context.values.bool("auto-environment") {
         if companions {
             context.warn(format_args!(

@@ -9,7 +9,7 @@ use crate::grammar::command::{Arguments, Command};
 use crate::grammar::flag::OUTPUT;
 use crate::output::table::columns;
 use crate::output::time::seconds;
-use crate::output::value::{field, items, text, texts};
+use crate::output::value::{field, items, text, text_or, texts};
 
 /// The command.
 pub static COMMAND: Command = Command {
@@ -24,10 +24,7 @@ pub static COMMAND: Command = Command {
 };
 
 fn run(context: &mut Context) -> anyhow::Result<()> {
-    let url = context.api(
-        &["search", context.org(), "sha", context.argument(0)],
-        &[],
-    );
+    let url = context.api(&["search", context.org(), "sha", context.argument(0)], &[]);
     context.get_and_show(url, table)
 }
 
@@ -42,8 +39,8 @@ fn table(context: &Context, answer: &Value) -> String {
         }
         _ => format!(
             "Search result resolved to {} fingerprint(s) and {} commit(s) across {} artifacts\n\n",
-            text(field(resolved, "fingerprints"), "count"),
-            text(field(resolved, "commits"), "count"),
+            text_or(field(resolved, "fingerprints"), "count", "0"),
+            text_or(field(resolved, "commits"), "count", "0"),
             artifacts.len()
         ),
     };
@@ -74,7 +71,10 @@ fn entry(context: &Context, artifact: &Value) -> String {
             line(label, &text(artifact, name));
         }
     }
-    for (label, name) in [("Running in:", "running_in"), ("Exited from:", "exited_from")] {
+    for (label, name) in [
+        ("Running in:", "running_in"),
+        ("Exited from:", "exited_from"),
+    ] {
         line(label, &format!("[ {} ]", texts(artifact, name).join(", ")));
     }
     lines.push_str("History:\n");

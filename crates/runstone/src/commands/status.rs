@@ -33,7 +33,11 @@ pub fn report(context: &Context, assert: bool) -> anyhow::Result<()> {
             context.values.text("host")
         ),
         Err(_) => {
-            let name = if context.is_compat() { "Kosli" } else { "Runstone" };
+            let name = if context.is_compat() {
+                "Kosli"
+            } else {
+                "Runstone"
+            };
             context.say(format_args!("{name} is Down"));
             Ok(())
         }

@@ -17,6 +17,7 @@ pub static COMMAND: Command = Command {
     ..Command::DEFAULT
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "the type of all commands")]
 fn run(context: &mut Context) -> anyhow::Result<()> {
     if context.values.bool("short") {
         context.say(format_args!("v{VERSION}"));

@@ -18,7 +18,10 @@ pub fn watch(
     paths: &[PathBuf],
     report: impl Fn(Timestamp) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let named: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let named: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let named = named.join(" ");
     let (sender, events) = channel();
     let mut watcher = notify::recommended_watcher(sender)?;

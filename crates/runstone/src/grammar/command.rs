@@ -1,6 +1,7 @@
 //! What a command is, and the tree they form.
 
 use super::flag::{Flag, GLOBAL};
+use super::spell::quoted;
 use crate::context::Context;
 
 /// How many words a command takes after its name.
@@ -15,10 +16,12 @@ pub enum Arguments {
     /// Between these numbers, both included.
     Between(usize, usize),
     /// At most so many.
-    #[cfg_attr(not(test), expect(dead_code, reason = "part of the vocabulary of arguments"))]
     AtMost(usize),
     /// At least so many.
-    #[cfg_attr(not(test), expect(dead_code, reason = "part of the vocabulary of arguments"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "part of the vocabulary of arguments")
+    )]
     AtLeast(usize),
     /// Exactly one of these words.
     OneOf(&'static [&'static str]),
@@ -31,23 +34,23 @@ impl Arguments {
         match self {
             Self::None => words
                 .first()
-                .map(|word| format!("unknown command \"{word}\" for \"{path}\"")),
+                .map(|word| format!("unknown command {} for \"{path}\"", quoted(word))),
             Self::Zero => Self::Exactly(0).refuse(path, words),
             Self::Exactly(wanted) => {
                 (count != wanted).then(|| format!("accepts {wanted} arg(s), received {count}"))
             }
-            Self::Between(least, most) => (count < least || count > most).then(|| {
-                format!("accepts between {least} and {most} arg(s), received {count}")
-            }),
-            Self::AtMost(most) => (count > most)
-                .then(|| format!("accepts at most {most} arg(s), received {count}")),
+            Self::Between(least, most) => (count < least || count > most)
+                .then(|| format!("accepts between {least} and {most} arg(s), received {count}")),
+            Self::AtMost(most) => {
+                (count > most).then(|| format!("accepts at most {most} arg(s), received {count}"))
+            }
             Self::AtLeast(least) => (count < least)
                 .then(|| format!("requires at least {least} arg(s), only received {count}")),
             Self::OneOf(choices) => Self::Exactly(1).refuse(path, words).or_else(|| {
                 words
                     .iter()
                     .find(|word| !choices.contains(&word.as_str()))
-                    .map(|word| format!("invalid argument \"{word}\" for \"{path}\""))
+                    .map(|word| format!("invalid argument {} for \"{path}\"", quoted(word)))
             }),
         }
     }
@@ -233,16 +236,10 @@ impl Tree {
                 flags.extend(group.flags);
             }
         }
-        flags.extend(self.own_flags(node));
-        flags
-    }
-
-    /// The flags that only `node` itself has.
-    pub fn own_flags(&self, node: Node) -> Vec<&'static Flag> {
-        match node {
-            Node::Command(command) => command.flags.iter().flat_map(|set| set.iter()).collect(),
-            Node::Root | Node::Group(_) => Vec::new(),
+        if let Node::Command(command) = node {
+            flags.extend(command.flags.iter().flat_map(|set| set.iter()));
         }
+        flags
     }
 }
 
@@ -266,7 +263,11 @@ mod tests {
             "unknown command \"y\" for \"kosli x\"",
         );
         check(Arguments::Zero, &["y"], "accepts 0 arg(s), received 1");
-        check(Arguments::Exactly(2), &["y"], "accepts 2 arg(s), received 1");
+        check(
+            Arguments::Exactly(2),
+            &["y"],
+            "accepts 2 arg(s), received 1",
+        );
         check(
             Arguments::Between(1, 2),
             &[],
@@ -287,6 +288,10 @@ mod tests {
             &["foo"],
             "invalid argument \"foo\" for \"kosli x\"",
         );
-        check(Arguments::OneOf(&["bash"]), &[], "accepts 1 arg(s), received 0");
+        check(
+            Arguments::OneOf(&["bash"]),
+            &[],
+            "accepts 1 arg(s), received 0",
+        );
     }
 }

@@ -101,7 +101,7 @@ impl Flag {
     }
 
     /// Hides the flag.
-    #[cfg_attr(not(test), expect(dead_code, reason = "part of the vocabulary of flags"))]
+    #[expect(dead_code, reason = "part of the vocabulary of flags")]
     pub const fn hidden(mut self) -> Self {
         self.hidden = true;
         self
@@ -185,15 +185,6 @@ pub const PAGE: &[Flag] = &[
     )
     .short('n')
     .default("15"),
-];
-
-/// How an artifact is fingerprinted (group G-FP, `cli.md` 3.6).
-pub const FINGERPRINT: &[Flag] = &[
-    ARTIFACT_TYPE,
-    REGISTRY_USERNAME,
-    REGISTRY_PASSWORD,
-    EXCLUDE,
-    REGISTRY_PROVIDER,
 ];
 
 /// `-t, --artifact-type`.

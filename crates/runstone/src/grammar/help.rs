@@ -14,6 +14,7 @@ pub fn clap_tree(tree: &Tree) -> clap::Command {
             .long("version")
             .short('v')
             .help("Print the version")
+            .help_heading("Flags")
             .action(ArgAction::SetTrue),
     );
     root
@@ -27,7 +28,16 @@ fn clap_node(tree: &Tree, node: Node) -> clap::Command {
     };
     let mut clap = clap::Command::new(name)
         .about(about)
-        .disable_help_subcommand(true);
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .short('h')
+                .help("Print help")
+                .help_heading("Flags")
+                .action(ArgAction::Help),
+        );
     match node {
         Node::Root => {
             clap = clap
@@ -60,7 +70,7 @@ fn clap_command(clap: clap::Command, command: &'static Command, tree: &Tree) -> 
                 .map(|flag| clap_flag(flag, false)),
         );
     if !command.details.is_empty() {
-        clap = clap.long_about(format!("{}\n\n{}", command.about, command.details));
+        clap = clap.after_help(command.details);
     }
     if !command.usage.is_empty() {
         // Completion offers file names for the arguments.
@@ -79,9 +89,13 @@ fn clap_flag(flag: &'static Flag, global: bool) -> Arg {
         .long(flag.name)
         .help(flag.help)
         .global(global)
-        .hide(flag.hidden || flag.deprecated.is_some_and(|text| {
-            text != super::flag::SCALING_DEPRECATED
-        }));
+        .help_heading(if global { "Global flags" } else { "Flags" })
+        .hide(
+            flag.hidden
+                || flag
+                    .deprecated
+                    .is_some_and(|text| text != super::flag::SCALING_DEPRECATED),
+        );
     if let Some(short) = flag.short {
         arg = arg.short(short);
     }
@@ -92,10 +106,9 @@ fn clap_flag(flag: &'static Flag, global: bool) -> Arg {
         return arg.action(ArgAction::SetTrue);
     }
     arg = arg.value_name(match flag.kind {
-        Kind::Text | Kind::Bool => "TEXT",
+        Kind::Text | Kind::Bool | Kind::Repeated => "TEXT",
         Kind::Int | Kind::Float => "NUMBER",
         Kind::List => "A,B",
-        Kind::Repeated => "TEXT",
         Kind::Map => "KEY=VALUE",
     });
     if !flag.default.is_empty() {
@@ -114,7 +127,7 @@ pub fn render(tree: &Tree, node: Node) -> String {
             .find_subcommand_mut(word)
             .expect("the clap tree has every node");
     }
-    place.render_long_help().to_string()
+    place.render_help().to_string()
 }
 
 /// The help of the program and of every command, for the reference page.

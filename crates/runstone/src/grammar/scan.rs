@@ -45,7 +45,7 @@ pub struct ScanError {
     pub message: String,
     /// Whether `--dry-run` stood before the fault, which makes it harmless.
     pub dry_run: bool,
-    /// Deprecated flags before the fault.
+    /// Deprecated flags; told only if the syntax is right.
     pub notes: Vec<Note>,
 }
 
@@ -62,20 +62,33 @@ impl ScanError {
 
 /// Reads the words after the program's name.
 pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
-    let words = join_booleans(tree, words)?;
+    let (words, empty) = join_booleans(tree, words);
     if words.first().is_some_and(|word| word == "help") {
         return help(tree, &words[1..]);
     }
-    let (node, inherited, rest) = descend(tree, Node::Root, Values::default(), &words)?;
+    let place = descend(tree, Node::Root, Values::default(), &words);
+    if let Ok((node @ (Node::Root | Node::Group(_)), _, rest)) = &place
+        && let Some(index) = rest.iter().position(|word| !word.starts_with('-'))
+        && !rest[index].is_empty()
+        && tree.child(*node, &rest[index]).is_none()
+    {
+        return Err(missing(tree, *node, &rest[index..], false));
+    }
+    if let Some(flag) = empty {
+        return Err(ScanError::new(
+            None,
+            format!("flag '{flag}' was given an empty value"),
+        ));
+    }
+    let (node, inherited, rest) = place?;
     let mut parser = Parser::new(tree, node, inherited);
     let parsed = parser.parse(rest);
-    let notes = parser.notes.clone();
     let dry_run = parser.values.bool("dry-run");
-    let fail = |message: String| ScanError {
+    let fail = |message: String, notes: Vec<Note>| ScanError {
         at: Some(node),
         message,
         dry_run,
-        notes: notes.clone(),
+        notes,
     };
     if let Err(fault) = parsed {
         return match (fault, node) {
@@ -83,26 +96,22 @@ pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
                 // The reference's own help command is only known to it at this point.
                 Err(missing(tree, node, rest, matches!(node, Node::Root)))
             }
-            (Fault::Unknown(message) | Fault::Other(message), _) => Err(fail(message)),
+            (Fault::Unknown(message) | Fault::Other(message), _) => Err(fail(message, Vec::new())),
         };
     }
-    if parser.help {
+    if parser.values.bool(HELP.name) {
         return Ok(Scanned::Help(node));
     }
     let Node::Command(command) = node else {
-        if parser.version {
+        if parser.values.bool(VERSION.name) {
             return Ok(Scanned::Version);
         }
-        // What follows `--` is not looked at, and a lone dash is no word.
-        parser.arguments.retain(|word| !word.starts_with('-'));
-        return match parser.arguments.first() {
-            Some(_) if !parser.terminated => Err(missing(tree, node, &parser.arguments, false)),
-            _ => Ok(Scanned::Help(node)),
-        };
+        // What follows `--` is not looked at.
+        return Ok(Scanned::Help(node));
     };
     let path = tree.spelled_path(node);
     if let Some(message) = command.arguments.refuse(&path, &parser.arguments) {
-        return Err(fail(message));
+        return Err(fail(message, parser.notes));
     }
     Ok(Scanned::Command(Invocation {
         command,
@@ -130,7 +139,11 @@ fn missing(tree: &Tree, node: Node, rest: &[String], with_help: bool) -> ScanErr
         Some(word) if !word.starts_with('-') => format!("unknown command: {word}"),
         _ => "missing subcommand".to_owned(),
     };
-    let mut names: Vec<&str> = tree.children(node).iter().map(|child| child.name()).collect();
+    let mut names: Vec<&str> = tree
+        .children(node)
+        .iter()
+        .map(|child| child.name())
+        .collect();
     if with_help {
         names.push("help");
         names.sort_unstable();
@@ -141,81 +154,53 @@ fn missing(tree: &Tree, node: Node, rest: &[String], with_help: bool) -> ScanErr
     )
 }
 
-/// Rewrites `--flag true` to `--flag=true` for boolean flags, and refuses their empty values.
+/// Rewrites `--flag true` to `--flag=true` for boolean flags; also the first one that is given an
+/// empty value, as it was typed.
 ///
-/// Only the two words, only where the flag stands alone, and not after `--`.
-fn join_booleans(tree: &Tree, words: &[String]) -> Result<Vec<String>, ScanError> {
+/// Only the two words, only where the flag stands alone, and not after `--`. What stands where the
+/// value of another flag should be is rewritten too.
+fn join_booleans(tree: &Tree, words: &[String]) -> (Vec<String>, Option<String>) {
     let mut node = Node::Root;
+    for word in words.iter().take_while(|word| *word != "--") {
+        node = tree.child(node, word).unwrap_or(node);
+    }
+    let flags = tree.flags(node);
+    let is_bool = |spelling: &str| match spelling.strip_prefix("--") {
+        Some(name) => flags.iter().any(|flag| flag.name == name && flag.is_bool()),
+        None => lone_letter(spelling)
+            .and_then(|letter| find_short(&flags, letter))
+            .is_some_and(Flag::is_bool),
+    };
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
-    let mut index = 0;
-    let mut value_follows = false;
-    while index < words.len() {
-        let word = &words[index];
-        index += 1;
+    let mut empty = None;
+    let mut rest = words.iter().peekable();
+    while let Some(word) = rest.next() {
         if word == "--" {
             joined.push(word.clone());
-            joined.extend_from_slice(&words[index..]);
+            joined.extend(rest.cloned());
             break;
-        }
-        if value_follows {
-            value_follows = false;
-            joined.push(word.clone());
-            continue;
-        }
-        if !word.starts_with('-') || word == "-" {
-            if let Some(child) = tree.child(node, word) {
-                node = child;
-            }
-            joined.push(word.clone());
-            continue;
         }
         let (spelling, attached) = match word.split_once('=') {
             Some((spelling, attached)) => (spelling, Some(attached)),
             None => (word.as_str(), None),
         };
-        let Some(flag) = alone(tree, node, spelling) else {
-            joined.push(word.clone());
-            continue;
-        };
-        if !flag.is_bool() {
-            value_follows = attached.is_none();
+        if !is_bool(spelling) {
             joined.push(word.clone());
             continue;
         }
-        let next = words.get(index).map(String::as_str);
-        match (attached, next) {
-            (Some(""), _) | (None, Some("")) => {
-                return Err(ScanError::new(
-                    None,
-                    format!("flag '--{}' was given an empty value", flag.name),
-                ));
-            }
-            (None, Some(value @ ("true" | "false"))) => {
+        let next = rest.peek().map(|next| next.as_str());
+        if attached == Some("") || (attached.is_none() && next == Some("")) {
+            empty.get_or_insert_with(|| spelling.to_owned());
+        }
+        match next {
+            Some(value @ ("true" | "false")) if attached.is_none() => {
                 joined.push(format!("{word}={value}"));
-                index += 1;
+                rest.next();
             }
             _ => joined.push(word.clone()),
         }
     }
-    Ok(joined)
-}
-
-/// The flag that a word such as `--name` or `-n` is, at `node` or anywhere below the place
-/// reached so far.
-fn alone(tree: &Tree, node: Node, spelling: &str) -> Option<&'static Flag> {
-    let flags = tree.flags(node);
-    match spelling.strip_prefix("--") {
-        Some(name) => find_long(&flags, name),
-        None => {
-            let mut letters = spelling.strip_prefix('-')?.chars();
-            let letter = letters.next()?;
-            letters
-                .next()
-                .is_none()
-                .then(|| find_short(&flags, letter))
-                .flatten()
-        }
-    }
+    (joined, empty)
 }
 
 fn find_long(flags: &[&'static Flag], name: &str) -> Option<&'static Flag> {
@@ -234,6 +219,11 @@ fn find_short(flags: &[&'static Flag], letter: char) -> Option<&'static Flag> {
         .find(|flag| flag.short == Some(letter))
         .copied()
 }
+
+/// Known everywhere, but only once the place in the tree is settled.
+static HELP: Flag = Flag::bool("help", "Print help").short('h');
+/// Known at the root, likewise.
+static VERSION: Flag = Flag::bool("version", "Print the version").short('v');
 
 /// Walks down the tree, reading the flags on the way with what is known at each place.
 fn descend<'w>(
@@ -275,14 +265,16 @@ fn descend<'w>(
         };
         let mut parser = Parser::new(tree, node, inherited);
         return match parser.parse(&passed) {
-            Ok(()) if !parser.help => descend(tree, child, parser.values, &words[index + 1..]),
+            Ok(()) if !parser.values.bool(HELP.name) => {
+                descend(tree, child, parser.values, &words[index + 1..])
+            }
             Ok(()) => Ok((node, Values::default(), &words[..index])),
             Err(Fault::Unknown(message)) => Err(ScanError::new(None, message)),
             Err(Fault::Other(message)) => Err(ScanError {
                 at: Some(Node::Root),
                 message,
                 dry_run: false,
-                notes: parser.notes,
+                notes: Vec::new(),
             }),
         };
     }
@@ -292,7 +284,9 @@ fn descend<'w>(
 /// The letter of a word such as `-n`.
 fn lone_letter(word: &str) -> Option<char> {
     let mut letters = word.strip_prefix('-')?.chars();
-    let letter = letters.next().filter(|letter| *letter != '-' && *letter != '=')?;
+    let letter = letters
+        .next()
+        .filter(|letter| *letter != '-' && *letter != '=')?;
     letters.next().is_none().then_some(letter)
 }
 
@@ -307,29 +301,25 @@ enum Fault {
 /// Reads flags and arguments at one place of the tree.
 struct Parser {
     flags: Vec<&'static Flag>,
-    is_root: bool,
     values: Values,
     arguments: Vec<String>,
     notes: Vec<Note>,
-    help: bool,
-    version: bool,
-    terminated: bool,
 }
 
 impl Parser {
     fn new(tree: &Tree, node: Node, inherited: Values) -> Self {
-        let flags = tree.flags(node);
+        let mut flags = tree.flags(node);
         let mut values = Values::new(flags.clone());
         values.inherit(inherited);
+        flags.push(&HELP);
+        if matches!(node, Node::Root) {
+            flags.push(&VERSION);
+        }
         Self {
             flags,
-            is_root: matches!(node, Node::Root),
             values,
             arguments: Vec::new(),
             notes: Vec::new(),
-            help: false,
-            version: false,
-            terminated: false,
         }
     }
 
@@ -338,7 +328,6 @@ impl Parser {
         while let Some(word) = words.get(index) {
             index += 1;
             if word == "--" {
-                self.terminated = self.arguments.is_empty();
                 self.arguments.extend_from_slice(&words[index..]);
                 return Ok(());
             }
@@ -368,21 +357,13 @@ impl Parser {
             None => (name, None),
         };
         let Some(flag) = find_long(&self.flags, name) else {
-            return match name {
-                "help" => self.switch(attached, |parser, on| parser.help = on),
-                "version" if self.is_root => {
-                    self.switch(attached, |parser, on| parser.version = on)
-                }
-                _ => Err(Fault::Unknown(format!("unknown flag: --{name}"))),
-            };
+            return Err(Fault::Unknown(format!("unknown flag: --{name}")));
         };
         match (attached, flag.is_bool(), next) {
             (Some(value), _, _) => self.set(flag, value).map(|()| 0),
             (None, true, _) => self.set(flag, "true").map(|()| 0),
             (None, false, Some(value)) => self.set(flag, value).map(|()| 1),
-            (None, false, None) => {
-                Err(Fault::Other(format!("flag needs an argument: {word}")))
-            }
+            (None, false, None) => Err(Fault::Other(format!("flag needs an argument: {word}"))),
         }
     }
 
@@ -392,17 +373,9 @@ impl Parser {
         while let Some(letter) = rest.chars().next() {
             let after = &rest[letter.len_utf8()..];
             let Some(flag) = find_short(&self.flags, letter) else {
-                match letter {
-                    'h' => self.help = true,
-                    'v' if self.is_root => self.version = true,
-                    _ => {
-                        return Err(Fault::Other(format!(
-                            "unknown shorthand flag: '{letter}' in -{rest}"
-                        )));
-                    }
-                }
-                rest = after;
-                continue;
+                return Err(Fault::Other(format!(
+                    "unknown shorthand flag: '{letter}' in -{rest}"
+                )));
             };
             if after.len() > 1 && after.starts_with('=') {
                 return self.set(flag, &after[1..]).map(|()| 0);
@@ -425,19 +398,7 @@ impl Parser {
         Ok(0)
     }
 
-    fn switch(&mut self, attached: Option<&str>, set: fn(&mut Self, bool)) -> Result<usize, Fault> {
-        let on = super::spell::bool(attached.unwrap_or("true")).map_err(Fault::Other)?;
-        set(self, on);
-        Ok(0)
-    }
-
     fn set(&mut self, flag: &'static Flag, value: &str) -> Result<(), Fault> {
-        if let Some(text) = flag.deprecated {
-            self.notes.push(Note {
-                flag: flag.name,
-                text,
-            });
-        }
         self.values
             .set(flag, value, Source::Line)
             .map_err(|refusal| match refusal {
@@ -446,11 +407,27 @@ impl Parser {
                 }
                 Refusal::Invalid(reason) => Fault::Other(reason),
             })
+            .inspect_err(|_| {
+                // A truth value that cannot be read counts as false.
+                if flag.is_bool() {
+                    let unset = self.values.set(flag, "false", Source::Line);
+                    debug_assert!(unset.is_ok(), "false is a truth value");
+                }
+            })?;
+        if let Some(text) = flag.deprecated {
+            self.notes.push(Note {
+                flag: flag.name,
+                text,
+            });
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::commands::TREE;
 
@@ -463,13 +440,19 @@ mod tests {
         let words: Vec<String> = line
             .split(' ')
             .filter(|word| !word.is_empty())
-            .map(|word| if word == "''" { String::new() } else { word.to_owned() })
+            .map(|word| {
+                if word == "''" {
+                    String::new()
+                } else {
+                    word.to_owned()
+                }
+            })
             .collect();
         match scan(&tree, &words) {
             Ok(Scanned::Command(invocation)) => {
                 let mut text = invocation.command.path.join(" ");
                 for argument in &invocation.arguments {
-                    text += &format!(" <{argument}>");
+                    let _ = write!(text, " <{argument}>");
                 }
                 let mut flags: Vec<_> = invocation
                     .values
@@ -479,7 +462,7 @@ mod tests {
                     .collect();
                 flags.sort_by_key(|flag| flag.name);
                 for flag in flags {
-                    text += &format!(" {}={}", flag.name, invocation.values.text(flag.name));
+                    let _ = write!(text, " {}={}", flag.name, invocation.values.text(flag.name));
                 }
                 text
             }
@@ -500,10 +483,22 @@ mod tests {
         check("get --org=o env prod", "get environment <prod> org=o");
         check("get env prod -Hhost", "get environment <prod> host=host");
         check("get env prod -H=host", "get environment <prod> host=host");
-        check("archive environment x -qD", "archive environment <x> dry-run=true quiet=true");
-        check("archive environment x -D false", "archive environment <x> dry-run=false");
-        check("archive environment x -qD false", "[kosli archive environment] accepts 1 arg(s), received 2");
-        check("archive environment x -- -D", "[kosli archive environment] accepts 1 arg(s), received 2");
+        check(
+            "archive environment x -qD",
+            "archive environment <x> dry-run=true quiet=true",
+        );
+        check(
+            "archive environment x -D false",
+            "archive environment <x> dry-run=false",
+        );
+        check(
+            "archive environment x -qD false",
+            "[kosli archive environment] accepts 1 arg(s), received 2",
+        );
+        check(
+            "archive environment x -- -D",
+            "[kosli archive environment] accepts 1 arg(s), received 2",
+        );
         check("get env -- -x", "get environment <-x>");
         check("get env x --org a --org b", "get environment <x> org=b");
     }
@@ -515,20 +510,54 @@ mod tests {
         check("list nope", "unknown command: nope");
         check("list --foo", "missing subcommand");
         check("--foo list environments", "missing subcommand");
-        check("list -o json environments", "[kosli] unknown shorthand flag: 'o' in -o");
+        check("--foo nope", "unknown command: nope");
+        check("nope --help", "unknown command: nope");
+        check("--org x nope -D", "unknown command: x");
+        check("list --debug=x nope", "unknown command: nope");
+        check(
+            "list -o json environments",
+            "[kosli] unknown shorthand flag: 'o' in -o",
+        );
         check("--page 3 list environments", "unknown flag: --page");
         check("list - x", "unknown command: x");
         check("list -o", "[kosli list] unknown shorthand flag: 'o' in -o");
         check("archive env x", "unknown command: env");
-        check("get environment x --foo", "[kosli get environment] unknown flag: --foo");
-        check("get environment x --org", "[kosli get environment] flag needs an argument: --org");
-        check("get environment x -a", "[kosli get environment] flag needs an argument: 'a' in -a");
-        check("get environment x -D", "[kosli get environment] unknown shorthand flag: 'D' in -D");
-        check("get environment --org '' --foo", "[kosli get environment] flag '--org' was given an empty value");
-        check("archive environment --zork --dry-run=", "flag '--dry-run' was given an empty value");
-        check("archive environment x --dry-run ''", "flag '--dry-run' was given an empty value");
-        check("list environments x", "[kosli list environments] unknown command \"x\" for \"kosli list environments\"");
-        check("list environments ---", "[kosli list environments] bad flag syntax: ---");
+        check(
+            "get environment x --foo",
+            "[kosli get environment] unknown flag: --foo",
+        );
+        check(
+            "get environment x --org",
+            "[kosli get environment] flag needs an argument: --org",
+        );
+        check(
+            "get environment x -a",
+            "[kosli get environment] flag needs an argument: 'a' in -a",
+        );
+        check(
+            "get environment x -D",
+            "[kosli get environment] unknown shorthand flag: 'D' in -D",
+        );
+        check(
+            "get environment --org '' --foo",
+            "[kosli get environment] flag '--org' was given an empty value",
+        );
+        check(
+            "archive environment --zork --dry-run=",
+            "flag '--dry-run' was given an empty value",
+        );
+        check(
+            "archive environment x --dry-run ''",
+            "flag '--dry-run' was given an empty value",
+        );
+        check(
+            "list environments x",
+            "[kosli list environments] unknown command \"x\" for \"kosli list environments\"",
+        );
+        check(
+            "list environments ---",
+            "[kosli list environments] bad flag syntax: ---",
+        );
     }
 
     #[test]

@@ -52,7 +52,6 @@ struct Value {
 pub struct Values {
     flags: Vec<&'static Flag>,
     given: BTreeMap<&'static str, Value>,
-    typed: Vec<&'static str>,
 }
 
 impl Values {
@@ -61,7 +60,6 @@ impl Values {
         Self {
             flags,
             given: BTreeMap::new(),
-            typed: Vec::new(),
         }
     }
 
@@ -73,13 +71,13 @@ impl Values {
     /// Takes over the values of `other`, which knew fewer flags.
     pub fn inherit(&mut self, other: Self) {
         self.given.extend(other.given);
-        self.typed.extend(other.typed);
     }
 
     /// Sets `flag` to `text`: scalars are replaced, lists and maps grow while their source stays
     /// the same.
     pub fn set(&mut self, flag: &'static Flag, text: &str, source: Source) -> Result<(), Refusal> {
-        if text.is_empty() {
+        // Help is the one flag whose empty value is only no truth value.
+        if text.is_empty() && flag.name != "help" {
             return Err(Refusal::Empty(flag.name));
         }
         let invalid = |reason: String| {
@@ -92,7 +90,7 @@ impl Values {
         let mut items = Vec::new();
         let mut pairs = Vec::new();
         match flag.kind {
-            Kind::Text => items.push(text.to_owned()),
+            Kind::Text | Kind::Repeated => items.push(text.to_owned()),
             Kind::Int => items.push(spell::int(text).map_err(invalid)?.to_string()),
             Kind::Float => {
                 spell::float(text).map_err(invalid)?;
@@ -105,7 +103,6 @@ impl Values {
                     return Err(Refusal::Empty(flag.name));
                 }
             }
-            Kind::Repeated => items.push(text.to_owned()),
             Kind::Map => {
                 for pair in map_pairs(text).map_err(invalid)? {
                     let Some((key, value)) = pair.split_once('=') else {
@@ -114,9 +111,6 @@ impl Values {
                     pairs.push((key.to_owned(), value.to_owned()));
                 }
             }
-        }
-        if source == Source::Line {
-            self.typed.push(flag.name);
         }
         let name = flag.same_as.unwrap_or(flag.name);
         let grows = matches!(flag.kind, Kind::List | Kind::Repeated | Kind::Map);
@@ -149,12 +143,6 @@ impl Values {
     /// Where the value came from, if any source gave one.
     pub fn source(&self, name: &str) -> Option<&Source> {
         self.given.get(name).map(|value| &value.source)
-    }
-
-    /// Names of the flags that stood on the command line, once for each time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for commands that tell sources apart"))]
-    pub fn typed(&self) -> &[&'static str] {
-        &self.typed
     }
 
     /// The scalar's text, its default, or nothing.
@@ -284,10 +272,7 @@ mod tests {
         check("a=1,2", Ok(&[("a", "1,2")]));
         check("c=", Ok(&[("c", "")]));
         check("a=b,c=d=e", Ok(&[("a", "b"), ("c", "d=e")]));
-        check(
-            "u=https://h?a=1,2",
-            Err("2 must be formatted as key=value"),
-        );
+        check("u=https://h?a=1,2", Err("2 must be formatted as key=value"));
         check("a", Err("a must be formatted as key=value"));
     }
 

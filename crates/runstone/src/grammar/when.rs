@@ -259,11 +259,13 @@ fn is_wire_time(text: &str) -> bool {
     text.len() == 19 && text.as_bytes()[10] == b'T' && text.parse::<DateTime>().is_ok()
 }
 
-/// `2.hours.ago`.
+/// `2.hours.ago`, or `now`.
 fn is_age(text: &str) -> bool {
-    text.strip_suffix(".ago")
-        .and_then(|rest| rest.split_once('.'))
-        .is_some_and(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit()))
+    text == "now"
+        || text
+            .strip_suffix(".ago")
+            .and_then(|rest| rest.split_once('.'))
+            .is_some_and(|(count, _)| count.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -293,6 +295,7 @@ mod tests {
             "prod@{2026-12-24T18:00:00}",
             "prod@{2.hours.ago}",
             "prod@{x",
+            "prod@{now}",
             "@{x}",
         ] {
             assert_eq!(resolved(text, None), text);
@@ -314,7 +317,11 @@ mod tests {
         };
         check("2026-06-24", None, "2026-06-24T21:59:59");
         check("2026-06-24", Some("UTC"), "2026-06-24T23:59:59");
-        check("2026-06-24T18:00:00", Some("Asia/Tokyo"), "2026-06-24T09:00:00");
+        check(
+            "2026-06-24T18:00:00",
+            Some("Asia/Tokyo"),
+            "2026-06-24T09:00:00",
+        );
         check("2026-06-24 18:00", None, "2026-06-24T16:00:00");
         check("2026-06-24T18:00:00+05:30", None, "2026-06-24T12:30:00");
         check("2026-06-24T18:00:00Z", None, "2026-06-24T18:00:00");
@@ -328,7 +335,7 @@ mod tests {
         check("3 days ago", None, "2026-11-18T12:00:00");
         check("an hour ago", None, "2026-11-21T11:00:00");
         check("one month ago", None, "2026-10-21T11:00:00");
-        check("now", None, "2026-11-21T12:00:00");
+        check("today 10am", None, "2026-11-21T09:00:00");
         check("07:15", None, "2026-11-21T06:15:00");
         check("today", Some("America/New_York"), "2026-11-22T04:59:59");
     }
@@ -338,15 +345,36 @@ mod tests {
         // Clocks in Berlin went back in the night to 2026-10-25.
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let day = Moment::Day("2026-10-25".parse().unwrap());
-        assert_eq!(day.first(&berlin).unwrap().to_string(), "2026-10-24T22:00:00Z");
-        assert_eq!(day.last(&berlin).unwrap().to_string(), "2026-10-25T22:59:59Z");
+        assert_eq!(
+            day.first(&berlin).unwrap().to_string(),
+            "2026-10-24T22:00:00Z"
+        );
+        assert_eq!(
+            day.last(&berlin).unwrap().to_string(),
+            "2026-10-25T22:59:59Z"
+        );
     }
 
     #[test]
     fn what_is_not_a_time_is_told() {
-        for text in ["", "soon", "last", "last christmas", "25:00", "3 fortnights ago", "2026-13-01", "yesterday 13pm"] {
-            assert!(resolved(&format!("prod@{{{text}}}"), None).contains("is not a time"), "{text}");
+        for text in [
+            "",
+            "soon",
+            "last",
+            "last christmas",
+            "25:00",
+            "3 fortnights ago",
+            "2026-13-01",
+            "yesterday 13pm",
+        ] {
+            assert!(
+                resolved(&format!("prod@{{{text}}}"), None).contains("is not a time"),
+                "{text}"
+            );
         }
-        assert_eq!(zone("Mars/Base").unwrap_err().to_string(), "unknown time zone: Mars/Base");
+        assert_eq!(
+            zone("Mars/Base").unwrap_err().to_string(),
+            "unknown time zone: Mars/Base"
+        );
     }
 }

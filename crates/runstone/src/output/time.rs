@@ -76,20 +76,21 @@ impl Times {
 
     /// The long form of a wire value, or `N/A`.
     pub fn long_value(&self, value: &Value) -> String {
-        self.value(value, |seconds| self.long(seconds))
+        spelled(value, |seconds| self.long(seconds))
     }
 
     /// The short form of a wire value, or `N/A`.
     pub fn short_value(&self, value: &Value) -> String {
-        self.value(value, |seconds| self.short(seconds))
+        spelled(value, |seconds| self.short(seconds))
     }
+}
 
-    fn value(&self, value: &Value, form: impl Fn(i64) -> String) -> String {
-        match seconds(value) {
-            Some(seconds) => form(seconds),
-            None if value.is_null() => "N/A".to_owned(),
-            None => "bad timestamp".to_owned(),
-        }
+/// A wire time in the given form.
+fn spelled(value: &Value, form: impl Fn(i64) -> String) -> String {
+    match seconds(value) {
+        Some(seconds) => form(seconds),
+        None if value.is_null() => "N/A".to_owned(),
+        None => "bad timestamp".to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `list environments`.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use crate::context::Context;
@@ -10,7 +12,10 @@ use crate::output::time::seconds;
 use crate::output::value::{bracketed, field, items, tags, text};
 
 const FLAGS: &[Flag] = &[
-    Flag::text("name", "[optional] Only environments whose name contains this."),
+    Flag::text(
+        "name",
+        "[optional] Only environments whose name contains this.",
+    ),
     Flag::list("type", "[optional] Only environments of these types."),
     Flag::list("space-id", "[optional] Only environments of these spaces."),
     Flag::new(
@@ -95,8 +100,9 @@ fn table(context: &Context, answer: &Value) -> String {
         &rows,
     );
     if paged {
-        table += &format!(
-            "\nShowing page {} of {}, total {} items\n",
+        let _ = writeln!(
+            table,
+            "\nShowing page {} of {}, total {} items",
             text(answer, "page"),
             text(answer, "total_pages"),
             text(answer, "total_count")

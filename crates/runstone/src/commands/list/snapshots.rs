@@ -74,8 +74,5 @@ fn table(context: &Context, answer: &Value) -> String {
             ]
         })
         .collect();
-    layout(
-        &["SNAPSHOT", "FROM", "TO", "DURATION", "COMPLIANT"],
-        &rows,
-    )
+    layout(&["SNAPSHOT", "FROM", "TO", "DURATION", "COMPLIANT"], &rows)
 }

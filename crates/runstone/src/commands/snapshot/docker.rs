@@ -24,9 +24,8 @@ pub static COMMAND: Command = Command {
 fn run(context: &mut Context) -> anyhow::Result<()> {
     let environment = context.argument(0);
     reporting::ensure_environment(context, environment, "docker")?;
-    let running = context.block_on(async {
-        Docker::connect(docker_host(context)).await?.running().await
-    })?;
+    let running =
+        context.block_on(async { Docker::connect(docker_host(context)).await?.running().await })?;
     reporting::tell(context, &running.notices);
     let observed = context.times().now;
     if reporting::send(context, environment, "docker", &running.artifacts, observed)? {

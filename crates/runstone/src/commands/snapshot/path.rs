@@ -1,5 +1,7 @@
 //! `snapshot path`.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use runstone_collect::runtime::paths::{Found, PathOptions, path};
 
@@ -38,7 +40,10 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         name: context.values.text("name").to_owned(),
         exclude: context.values.list("exclude").to_vec(),
     };
-    let report = |observed| report(context, path(&options)?, observed);
+    let report = |observed| {
+        tell_spec(context, &options.name, &options.path, &options.exclude);
+        report(context, path(&options)?, observed)
+    };
     report(context.times().now)?;
     if context.values.bool("watch") {
         watch(context, std::slice::from_ref(&options.path), report)?;
@@ -46,9 +51,26 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells what is fingerprinted.
+pub fn tell_spec(context: &Context, name: &str, path: &Path, exclude: &[String]) {
+    context.debug(format_args!(
+        "fingerprinting artifact [{name}] with spec [ Include: {}, Exclude: [{}]]",
+        path.display(),
+        exclude.join(" ")
+    ));
+}
+
 /// Sends what was found as a report of type `server`.
 pub fn report(context: &Context, found: Found, observed: Timestamp) -> anyhow::Result<()> {
     let environment = context.argument(0);
+    for artifact in &found.artifacts {
+        if let Some(fingerprint) = artifact.fingerprint {
+            context.debug(format_args!(
+                "fingerprint for artifact [{}]: {fingerprint}",
+                artifact.name
+            ));
+        }
+    }
     reporting::tell(context, &found.notices);
     if reporting::send(context, environment, "server", &found.artifacts, observed)? {
         context.say(format_args!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use runstone_collect::runtime::paths::{paths, read_spec};
 
 use crate::commands::reporting;
-use crate::commands::snapshot::path::report;
+use crate::commands::snapshot::path::{report, tell_spec};
 use crate::commands::watch::watch;
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command};
@@ -45,7 +45,12 @@ Paths are relative to the working directory.",
 fn run(context: &mut Context) -> anyhow::Result<()> {
     reporting::ensure_environment(context, context.argument(0), "server")?;
     let spec = read_spec(Path::new(context.values.text("paths-file")))?;
-    let report = |observed| report(context, paths(&spec)?, observed);
+    let report = |observed| {
+        for (name, artifact) in &spec.artifacts {
+            tell_spec(context, name, &artifact.path, &artifact.exclude);
+        }
+        report(context, paths(&spec)?, observed)
+    };
     report(context.times().now)?;
     if context.values.bool("watch") {
         let watched: Vec<PathBuf> = spec

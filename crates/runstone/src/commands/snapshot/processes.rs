@@ -39,7 +39,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
 }
 
 /// One artifact for each process.
-fn artifacts(processes: &Processes) -> Vec<Artifact> {
+pub fn artifacts(processes: &Processes) -> Vec<Artifact> {
     processes
         .artifacts
         .iter()

@@ -11,7 +11,7 @@ use crate::grammar::flag::{DRY_RUN, E, EXCLUDE, Flag};
 const FLAGS: &[Flag] = &[
     Flag::list("paths", "The paths and globs of the artifacts.").short('p'),
     EXCLUDE,
-    Flag { short: None, ..E },
+    E,
 ];
 
 /// The command.
