@@ -71,7 +71,8 @@ impl Process {
             home,
             times: Times {
                 now,
-                zone: TimeZone::system(),
+                // A machine that does not say where it is shows UTC.
+                zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
             },
             host_name: rustix::system::uname()
                 .nodename()

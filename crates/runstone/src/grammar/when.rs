@@ -76,7 +76,7 @@ fn instant(time: DateTime, zone: &TimeZone) -> Result<Timestamp, WhenError> {
 /// The zone named by `--tz`; `local` stands for the local one.
 pub fn zone(name: &str) -> Result<TimeZone, WhenError> {
     if name.eq_ignore_ascii_case("local") {
-        return Ok(TimeZone::system());
+        return Ok(TimeZone::try_system().unwrap_or(TimeZone::UTC));
     }
     TimeZone::get(name).map_err(|_| WhenError::Zone(name.to_owned()))
 }
