@@ -4,6 +4,7 @@
 //! into use cases and answers into the wire's shapes; `jobs` do what no request asks for. No SQL,
 //! no environment variables and no command line live here.
 
+pub mod admin_socket;
 mod app;
 mod config;
 mod http;

@@ -14,9 +14,23 @@ fn shown(reply: &Reply) -> String {
 async fn story(server: &TestServer) {
     put_environment(server, "prod", "server").await;
     put_environment(server, "stage", "server").await;
-    report(server, "prod", &[("web", &fp('a'), 100), ("web", &fp('a'), 90), ("db", &fp('b'), 50)]).await;
+    report(
+        server,
+        "prod",
+        &[
+            ("web", &fp('a'), 100),
+            ("web", &fp('a'), 90),
+            ("db", &fp('b'), 50),
+        ],
+    )
+    .await;
     server.clock.advance_seconds(60);
-    report(server, "prod", &[("web", &fp('c'), 150), ("db", &fp('b'), 50)]).await;
+    report(
+        server,
+        "prod",
+        &[("web", &fp('c'), 150), ("db", &fp('b'), 50)],
+    )
+    .await;
     server.clock.advance_seconds(60);
     report(server, "stage", &[("web", &fp('c'), 170)]).await;
     server.clock.advance_seconds(30);
@@ -30,11 +44,18 @@ async fn environments() {
             "name": "all", "type": "logical", "description": "both",
             "included_environments": ["stage", "prod"]
         });
-        let reply = server.put("/api/v2/environments/acme", ADMIN, logical.to_string()).await;
+        let reply = server
+            .put("/api/v2/environments/acme", ADMIN, logical.to_string())
+            .await;
         insta::assert_snapshot!("put_environment", shown(&reply));
         let tags = json!({"set_tags": {"team": "platform", "tier": "1"}, "remove_tags": ["none"]});
         let reply = server
-            .send(Method::PATCH, "/api/v2/tags/acme/env/prod", ADMIN, tags.to_string())
+            .send(
+                Method::PATCH,
+                "/api/v2/tags/acme/env/prod",
+                ADMIN,
+                tags.to_string(),
+            )
             .await;
         insta::assert_snapshot!("patch_tags", shown(&reply));
         let reply = server
@@ -46,12 +67,27 @@ async fn environments() {
             )
             .await;
         insta::assert_snapshot!("patch_environment", shown(&reply));
-        insta::assert_snapshot!("get_environment", shown(&get(&server, "/environments/acme/prod").await));
-        insta::assert_snapshot!("get_environment_logical", shown(&get(&server, "/environments/acme/all").await));
-        insta::assert_snapshot!("list_environments", shown(&get(&server, "/environments/acme").await));
+        insta::assert_snapshot!(
+            "get_environment",
+            shown(&get(&server, "/environments/acme/prod").await)
+        );
+        insta::assert_snapshot!(
+            "get_environment_logical",
+            shown(&get(&server, "/environments/acme/all").await)
+        );
+        insta::assert_snapshot!(
+            "list_environments",
+            shown(&get(&server, "/environments/acme").await)
+        );
         insta::assert_snapshot!(
             "list_environments_page",
-            shown(&get(&server, "/environments/acme?per_page=1&page=2&type=server&type=logical").await)
+            shown(
+                &get(
+                    &server,
+                    "/environments/acme?per_page=1&page=2&type=server&type=logical"
+                )
+                .await
+            )
         );
     }
 }
@@ -60,19 +96,40 @@ async fn environments() {
 async fn snapshots() {
     for server in servers().await {
         story(&server).await;
-        insta::assert_snapshot!("list_snapshots", shown(&get(&server, "/snapshots/acme/prod").await));
-        insta::assert_snapshot!("get_snapshot_1", shown(&get(&server, "/snapshots/acme/prod/1").await));
-        insta::assert_snapshot!("get_snapshot_latest", shown(&get(&server, "/snapshots/acme/prod/-1").await));
+        insta::assert_snapshot!(
+            "list_snapshots",
+            shown(&get(&server, "/snapshots/acme/prod").await)
+        );
+        insta::assert_snapshot!(
+            "get_snapshot_1",
+            shown(&get(&server, "/snapshots/acme/prod/1").await)
+        );
+        insta::assert_snapshot!(
+            "get_snapshot_latest",
+            shown(&get(&server, "/snapshots/acme/prod/-1").await)
+        );
         let again = get(&server, "/snapshots/acme/prod/%40%7Bnow%7D").await;
         insta::assert_snapshot!("get_snapshot_latest", shown(&again));
         let events = get(&server, "/environments/acme/prod/events?per_page=2").await;
         insta::assert_snapshot!("list_environment_events", shown(&events));
-        let headers: Vec<&str> = ["x-total-count", "x-per-page", "x-current-page", "x-total-pages", "link"]
-            .map(|name| events.header(name))
-            .into();
+        let headers: Vec<&str> = [
+            "x-total-count",
+            "x-per-page",
+            "x-current-page",
+            "x-total-pages",
+            "link",
+        ]
+        .map(|name| events.header(name))
+        .into();
         insta::assert_snapshot!("list_environment_events_headers", headers.join("\n"));
-        insta::assert_snapshot!("diff_snapshots", shown(&get(&server, "/env-diff/acme?snappish1=prod%231&snappish2=stage").await));
-        insta::assert_snapshot!("search_sha", shown(&get(&server, "/search/acme/sha/ccccc").await));
+        insta::assert_snapshot!(
+            "diff_snapshots",
+            shown(&get(&server, "/env-diff/acme?snappish1=prod%231&snappish2=stage").await)
+        );
+        insta::assert_snapshot!(
+            "search_sha",
+            shown(&get(&server, "/search/acme/sha/ccccc").await)
+        );
     }
 }
 
@@ -81,15 +138,36 @@ async fn reports_of_every_type() {
     let digests = json!({"app": fp('a')});
     let unknown = json!({"app": ""});
     let cases = [
-        ("K8S", json!({"podName": "web-1", "namespace": "prod", "digests": digests, "creationTimestamp": 5,
-            "owners": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": true, "blockOwnerDeletion": true, "new": 1}]})),
-        ("ECS", json!({"taskArn": "arn:1", "digests": unknown, "creationTimestamp": 5, "cluster_name": "c"})),
-        ("lambda", json!({"digests": digests, "creationTimestamp": 5})),
+        (
+            "K8S",
+            json!({"podName": "web-1", "namespace": "prod", "digests": digests, "creationTimestamp": 5,
+            "owners": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": true, "blockOwnerDeletion": true, "new": 1}]}),
+        ),
+        (
+            "ECS",
+            json!({"taskArn": "arn:1", "digests": unknown, "creationTimestamp": 5, "cluster_name": "c"}),
+        ),
+        (
+            "lambda",
+            json!({"digests": digests, "creationTimestamp": 5}),
+        ),
         ("S3", json!({"digests": digests, "creationTimestamp": 5})),
-        ("docker", json!({"digests": digests, "creationTimestamp": 5})),
-        ("server", json!({"digests": digests, "creationTimestamp": 5})),
-        ("azure-apps", json!({"app_name": "a", "app_kind": "function", "digests": digests, "digests_source": "acr", "creationTimestamp": 5})),
-        ("cloud-run", json!({"kind": "service", "serviceName": "s", "revisionName": "r", "digests": digests, "creationTimestamp": 5})),
+        (
+            "docker",
+            json!({"digests": digests, "creationTimestamp": 5}),
+        ),
+        (
+            "server",
+            json!({"digests": digests, "creationTimestamp": 5}),
+        ),
+        (
+            "azure-apps",
+            json!({"app_name": "a", "app_kind": "function", "digests": digests, "digests_source": "acr", "creationTimestamp": 5}),
+        ),
+        (
+            "cloud-run",
+            json!({"kind": "service", "serviceName": "s", "revisionName": "r", "digests": digests, "creationTimestamp": 5}),
+        ),
     ];
     for server in servers().await {
         for (kind, element) in &cases {
@@ -116,9 +194,16 @@ async fn service() {
         assert_eq!(version["api"], "2.0");
         assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
         let metrics = server.get("/metrics", "").await;
-        assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+        assert!(
+            metrics
+                .header("content-type")
+                .starts_with("text/plain; version=0.0.4")
+        );
         let text = metrics.text();
-        assert!(text.contains("# TYPE http_request_duration_seconds histogram"), "{text}");
+        assert!(
+            text.contains("# TYPE http_request_duration_seconds histogram"),
+            "{text}"
+        );
         assert!(text.contains(r#"route="/ready""#), "{text}");
         for path in ["/api/v2/doc", "/api/v2/doc/", "/api/fastapi/doc/"] {
             let page = server.get(path, "").await;
@@ -161,7 +246,10 @@ async fn the_document_is_complete() {
             continue;
         }
         let method = route.method.as_str().to_lowercase();
-        assert!(document["paths"][path][&method].is_object(), "{method} {path}");
+        assert!(
+            document["paths"][path][&method].is_object(),
+            "{method} {path}"
+        );
     }
     insta::assert_json_snapshot!("openapi", document);
 }

@@ -82,7 +82,10 @@ pub async fn put_environment(server: &TestServer, name: &str, kind: &str) {
     let reply = server
         .put("/api/v2/environments/acme", ADMIN, body.to_string())
         .await;
-    assert_eq!((reply.status.as_u16(), reply.text()), (201, "\"OK\"".to_owned()));
+    assert_eq!(
+        (reply.status.as_u16(), reply.text()),
+        (201, "\"OK\"".to_owned())
+    );
 }
 
 /// A `server` report of (name, fingerprint, start).
