@@ -20,24 +20,35 @@ use crate::serve::Server;
 /// 2026-04-01T00:00:00Z.
 pub const START: Micros = Micros(1_775_001_600_000_000);
 
-/// A clock that moves only when told.
-pub struct TestClock(AtomicI64);
+/// A clock that moves only when told; on PostgreSQL, where the database's clock counts, the
+/// machine's.
+pub struct TestClock(Option<AtomicI64>);
 
 impl TestClock {
-    /// A clock that shows `at`.
-    pub fn new(at: Micros) -> Self {
-        Self(AtomicI64::new(at.0))
+    /// A clock that stands at `at`.
+    pub fn standing(at: Micros) -> Self {
+        Self(Some(AtomicI64::new(at.0)))
     }
 
-    /// Moves on.
+    /// The machine's clock.
+    pub fn real() -> Self {
+        Self(None)
+    }
+
+    /// Moves on, if it stands.
     pub fn advance_seconds(&self, seconds: i64) {
-        self.0.fetch_add(seconds * Micros::SECOND, Ordering::SeqCst);
+        if let Some(at) = &self.0 {
+            at.fetch_add(seconds * Micros::SECOND, Ordering::SeqCst);
+        }
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> Micros {
-        Micros(self.0.load(Ordering::SeqCst))
+        match &self.0 {
+            Some(at) => Micros(at.load(Ordering::SeqCst)),
+            None => Micros(jiff::Timestamp::now().as_microsecond()),
+        }
     }
 }
 
@@ -129,7 +140,10 @@ impl TestServer {
     /// A server with these settings, on the embedded store or another one.
     pub async fn with(config: Config, engine: Option<Engine>) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
-        let clock = Arc::new(TestClock::new(START));
+        let clock = Arc::new(match engine {
+            Some(Engine::Postgres { .. }) => TestClock::real(),
+            _ => TestClock::standing(START),
+        });
         let options = Options {
             engine: engine.unwrap_or_else(|| Engine::Sqlite {
                 directory: folder.path().join("data"),
@@ -152,6 +166,11 @@ impl TestServer {
             server,
             _folder: folder,
         }
+    }
+
+    /// Whether its clock stands until it is moved.
+    pub fn clock_stands(&self) -> bool {
+        self.clock.0.is_some()
     }
 
     /// Applies a provisioning file.
