@@ -39,7 +39,8 @@ pub fn run(process: Process, words: &[String]) -> ExitCode {
     };
     let streams = Streams::Process;
     let invocation = match scan(&tree, words) {
-        Ok(Scanned::Help(node)) => {
+        Ok(Scanned::Help(node, notes)) => {
+            say_deprecations(&streams, &process, Some(node), &notes);
             streams.out(&help::render(&tree, node));
             return ExitCode::SUCCESS;
         }

@@ -9,8 +9,8 @@ use super::values::{Refusal, Source, Values};
 pub enum Scanned {
     /// A command with its flags and arguments.
     Command(Invocation),
-    /// Help for a place in the tree.
-    Help(Node),
+    /// Help for a place in the tree, and the deprecated flags before the wish.
+    Help(Node, Vec<Note>),
     /// The version of the program.
     Version,
 }
@@ -100,14 +100,14 @@ pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
         };
     }
     if parser.values.bool(HELP.name) {
-        return Ok(Scanned::Help(node));
+        return Ok(Scanned::Help(node, parser.notes));
     }
     let Node::Command(command) = node else {
         if parser.values.bool(VERSION.name) {
             return Ok(Scanned::Version);
         }
         // What follows `--` is not looked at.
-        return Ok(Scanned::Help(node));
+        return Ok(Scanned::Help(node, Vec::new()));
     };
     let path = tree.spelled_path(node);
     if let Some(message) = command.arguments.refuse(&path, &parser.arguments) {
@@ -130,7 +130,7 @@ fn help(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
             None => return Err(missing(tree, node, std::slice::from_ref(word), false)),
         };
     }
-    Ok(Scanned::Help(node))
+    Ok(Scanned::Help(node, Vec::new()))
 }
 
 /// The complaint about a word that is no command, with those there are.
@@ -466,7 +466,7 @@ mod tests {
                 }
                 text
             }
-            Ok(Scanned::Help(node)) => format!("help for {}", tree.spelled_path(node)),
+            Ok(Scanned::Help(node, _)) => format!("help for {}", tree.spelled_path(node)),
             Ok(Scanned::Version) => "version".to_owned(),
             Err(error) => match error.at {
                 Some(node) => format!("[{}] {}", tree.spelled_path(node), error.message),

@@ -193,7 +193,8 @@ impl Values {
     pub fn leading_dash(&self) -> Option<String> {
         let mut flags = self.flags.clone();
         flags.sort_unstable_by_key(|flag| flag.name);
-        flags.into_iter().find_map(|flag| {
+        // Of several the last one by name is told.
+        flags.into_iter().rev().find_map(|flag| {
             let scalar = !matches!(flag.kind, Kind::List | Kind::Repeated | Kind::Map);
             let value = self.given.get(flag.name)?.items.first()?;
             (scalar && value.starts_with('-')).then(|| {

@@ -1,6 +1,13 @@
-//! The command line as a process: whole outputs against a server that gives fixed answers.
+//! The program as a process: whole outputs against a server that gives fixed answers, and servers of
+//! our own with everything around them.
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod admin;
+mod dev;
 mod differential;
 mod environment;
+mod running;
+mod scenarios;
+mod serve;
 mod transcripts;
+mod verify;
