@@ -2,12 +2,14 @@
 //!
 //! This file only takes the words and the environment from the process; `run` does the rest.
 
+mod clock;
 mod commands;
 mod config;
 mod context;
 mod grammar;
 mod output;
 mod run;
+mod server;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ mod moments;
 mod reporting;
 mod watch;
 
+mod admin;
 mod archive {
     pub mod environment;
 }
@@ -20,6 +21,7 @@ mod config;
 mod create {
     pub mod environment;
 }
+mod dev;
 mod diff {
     pub mod snapshots;
 }
@@ -42,6 +44,7 @@ mod rename {
     pub mod environment;
 }
 mod search;
+mod serve;
 mod snapshot {
     pub mod docker;
     pub mod path;
@@ -51,6 +54,7 @@ mod snapshot {
 }
 mod status;
 mod tag;
+mod verify;
 pub mod version;
 
 use crate::grammar::command::{Command, Group, Tree};
@@ -58,11 +62,21 @@ use crate::grammar::flag::AUTO;
 
 /// Every command. The server's own (`serve`, `dev`, `admin`, `verify`) have their lines here too.
 static COMMANDS: &[&Command] = &[
+    &admin::backup::COMMAND,
+    &admin::export::COMMAND,
+    &admin::fsck::COMMAND,
+    &admin::new_epoch::COMMAND,
+    &admin::provision::COMMAND,
+    &admin::rebuild::COMMAND,
+    &admin::restore::COMMAND,
+    &admin::rotate_key::COMMAND,
+    &admin::seal::COMMAND,
     &archive::environment::COMMAND,
     &assert::status::COMMAND,
     &completion::COMMAND,
     &config::COMMAND,
     &create::environment::COMMAND,
+    &dev::COMMAND,
     &diff::snapshots::COMMAND,
     &fingerprint::COMMAND,
     &get::environment::COMMAND,
@@ -73,6 +87,7 @@ static COMMANDS: &[&Command] = &[
     &log::environment::COMMAND,
     &rename::environment::COMMAND,
     &search::COMMAND,
+    &serve::COMMAND,
     &snapshot::docker::COMMAND,
     &snapshot::path::COMMAND,
     &snapshot::paths::COMMAND,
@@ -80,11 +95,13 @@ static COMMANDS: &[&Command] = &[
     &snapshot::server::COMMAND,
     &status::COMMAND,
     &tag::COMMAND,
+    &verify::COMMAND,
     &version::COMMAND,
 ];
 
 /// Every verb with further words, with its aliases.
 static GROUPS: &[Group] = &[
+    group(&["admin"], &[], "Work on the store itself."),
     group(&["archive"], &[], "Hide things without deleting them."),
     group(
         &["assert"],
@@ -127,7 +144,8 @@ pub const TREE: Tree = Tree {
 };
 
 /// What the program is, in a line.
-pub const ABOUT: &str = "What runs, set in stone: reports what runs, records it, and answers questions about it.";
+pub const ABOUT: &str =
+    "What runs, set in stone: reports what runs, records it, and answers questions about it.";
 
 /// What the program's help says about variables.
 pub const VARIABLES: &str = "Any flag can be set by an environment variable: RUNSTONE_ and the flag's name in capitals with _ for -, such as RUNSTONE_API_TOKEN. KOSLI_ in place of RUNSTONE_ works too.\nThe token DRY_RUN turns --dry-run on.";
@@ -152,7 +170,12 @@ mod tests {
             let mut names = BTreeSet::new();
             let mut shorts = BTreeSet::new();
             for flag in TREE.flags(node) {
-                assert!(names.insert(flag.name), "{:?} --{}", command.path, flag.name);
+                assert!(
+                    names.insert(flag.name),
+                    "{:?} --{}",
+                    command.path,
+                    flag.name
+                );
                 if let Some(short) = flag.short {
                     assert!(shorts.insert(short), "{:?} -{short}", command.path);
                 }

@@ -101,7 +101,6 @@ impl Flag {
     }
 
     /// Hides the flag.
-    #[expect(dead_code, reason = "part of the vocabulary of flags")]
     pub const fn hidden(mut self) -> Self {
         self.hidden = true;
         self

@@ -10,11 +10,20 @@ fn provisioning_works_with_and_without_a_server_and_changes_nothing_twice() {
     let data = place.text("data");
     let provision = |file: &str| {
         let output = place.ok(&[
-            "admin", "provision", &place.text(file), "--data-dir", &data, "-o", "json",
+            "admin",
+            "provision",
+            &place.text(file),
+            "--data-dir",
+            &data,
+            "-o",
+            "json",
         ]);
         assert!(!output.contains(KEY));
         let answer: Value = serde_json::from_str(&output).unwrap();
-        (answer["created"].as_u64().unwrap(), answer["changed"].as_u64().unwrap())
+        (
+            answer["created"].as_u64().unwrap(),
+            answer["changed"].as_u64().unwrap(),
+        )
     };
     // A store is made where there is none.
     let (created, _) = provision("provision.yml");
@@ -22,7 +31,11 @@ fn provisioning_works_with_and_without_a_server_and_changes_nothing_twice() {
     assert_eq!(provision("provision.yml"), (0, 0));
 
     let running = place.serve();
-    assert!(running.logged().contains("provision.created=0"), "{}", running.logged());
+    assert!(
+        running.logged().contains("provision.created=0"),
+        "{}",
+        running.logged()
+    );
     assert_eq!(provision("provision.yml"), (0, 0));
     place.write(
         "more.yml",
@@ -46,11 +59,26 @@ fn provisioning_works_with_and_without_a_server_and_changes_nothing_twice() {
     });
     assert_eq!(status, 200, "the new key is known at once");
     place.write("bad.yml", "users:\n  - {name: x, roles: {acme: boss}}\n");
-    let error = place.fails(&["admin", "provision", &place.text("bad.yml"), "--data-dir", &data]);
+    let error = place.fails(&[
+        "admin",
+        "provision",
+        &place.text("bad.yml"),
+        "--data-dir",
+        &data,
+    ]);
     assert!(error.contains("users[0].roles.acme"), "{error}");
     place.write("gone.yml", "users:\n  - {name: x, roles: {gone: admin}}\n");
-    let error = place.fails(&["admin", "provision", &place.text("gone.yml"), "--data-dir", &data]);
-    assert!(error.contains("organization 'gone' does not exist"), "{error}");
+    let error = place.fails(&[
+        "admin",
+        "provision",
+        &place.text("gone.yml"),
+        "--data-dir",
+        &data,
+    ]);
+    assert!(
+        error.contains("organization 'gone' does not exist"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -62,10 +90,9 @@ fn fsck_and_rebuild_agree_and_damage_is_named() {
     for digits in ["ab", "bc", "cd", "abc"] {
         report(&running, "prod", digits);
     }
-    let beside: Value = serde_json::from_str(
-        &place.ok(&["admin", "fsck", "--data-dir", &data, "-o", "json"]),
-    )
-    .unwrap();
+    let beside: Value =
+        serde_json::from_str(&place.ok(&["admin", "fsck", "--data-dir", &data, "-o", "json"]))
+            .unwrap();
     assert_eq!(beside["problems"], serde_json::json!([]));
     let error = place.fails(&["admin", "rebuild", "--data-dir", &data]);
     assert!(error.contains("stop the server first"), "{error}");
@@ -85,13 +112,19 @@ fn fsck_and_rebuild_agree_and_damage_is_named() {
     // One byte of a record: the name of an artifact, wherever it stands first.
     let file = place.path("data/runstone.db");
     let mut bytes = std::fs::read(&file).unwrap();
-    let at = bytes.windows(5).position(|window| window == b"app-b").unwrap();
+    let at = bytes
+        .windows(5)
+        .position(|window| window == b"app-b")
+        .unwrap();
     bytes[at + 4] = b'x';
     std::fs::write(&file, bytes).unwrap();
     let output = place.run(&["admin", "fsck", "--data-dir", &data]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(!text.starts_with("checked"), "what differs is named: {text}");
+    assert!(
+        !text.starts_with("checked"),
+        "what differs is named: {text}"
+    );
 }
 
 #[test]
@@ -103,7 +136,14 @@ fn a_backup_becomes_a_store_again() {
     report(&running, "prod", "ab");
     let size = log_size(&running);
     let (backup, copy) = (place.text("backup"), place.text("copy"));
-    let shown = place.ok(&["admin", "backup", &backup, "--data-dir", &data, "--with-secrets"]);
+    let shown = place.ok(&[
+        "admin",
+        "backup",
+        &backup,
+        "--data-dir",
+        &data,
+        "--with-secrets",
+    ]);
     assert!(shown.contains("/log/acme/"), "{shown}");
     report(&running, "prod", "bc");
     running.stop();
@@ -130,7 +170,14 @@ fn a_restored_store_behind_its_guard_writes_only_after_a_new_epoch() {
     environment(&running, "prod", "server");
     report(&running, "prod", "ab");
     let backup = place.text("backup");
-    place.ok(&["admin", "backup", &backup, "--data-dir", &data, "--with-secrets"]);
+    place.ok(&[
+        "admin",
+        "backup",
+        &backup,
+        "--data-dir",
+        &data,
+        "--with-secrets",
+    ]);
     for digits in ["bc", "cd", "de"] {
         report(&running, "prod", digits);
     }
@@ -153,7 +200,14 @@ fn a_restored_store_behind_its_guard_writes_only_after_a_new_epoch() {
     std::fs::rename(&copy, &data).unwrap();
 
     let provision = place.text("provision.yml");
-    let mut words = vec!["admin", "new-epoch", "--reason", "restored", "--data-dir", &data];
+    let mut words = vec![
+        "admin",
+        "new-epoch",
+        "--reason",
+        "restored",
+        "--data-dir",
+        &data,
+    ];
     words.extend(guarded);
     let shown = place.ok(&words);
     assert!(shown.contains("are lost"), "{shown}");
@@ -162,14 +216,24 @@ fn a_restored_store_behind_its_guard_writes_only_after_a_new_epoch() {
     assert!(report(&running, "prod", "ef"));
     let url = format!("{}/log/acme", running.host);
     let error = place.fails(&["verify", &url, "--api-token", KEY, "--state", &state]);
-    assert!(error.contains("the trusted keys do not speak for"), "{error}");
+    assert!(
+        error.contains("the trusted keys do not speak for"),
+        "{error}"
+    );
     // Its owner confirms the new key: then it is followed, and the loss is told, each time.
     let (_, keys) = running.raw("GET", "/log/acme/keys", None);
     let keys = String::from_utf8(keys).unwrap();
     let key = keys.lines().last().unwrap().split(' ').next().unwrap();
     for _ in 0..2 {
         let error = place.fails(&[
-            "verify", &url, "--api-token", KEY, "--state", &state, "--key", key,
+            "verify",
+            &url,
+            "--api-token",
+            KEY,
+            "--state",
+            &state,
+            "--key",
+            key,
         ]);
         assert!(error.contains("entries of the log were lost"), "{error}");
         assert!(full > 0);

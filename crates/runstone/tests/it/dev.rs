@@ -65,7 +65,10 @@ fn a_newcomer_sees_this_machine_at_once_and_every_change_within_a_period() {
     let key = local["api_token"].as_str().unwrap();
     assert_eq!(local["org"], "local");
     assert_eq!(local["host"], running.host.as_str());
-    assert!(key.starts_with("rst_") && greeting.contains(key), "{greeting}");
+    assert!(
+        key.starts_with("rst_") && greeting.contains(key),
+        "{greeting}"
+    );
     assert_eq!(mode(&place, "home/.config/runstone/local.json"), 0o600);
     assert_eq!(mode(&place, "runstone-data/local.json"), 0o600);
     assert_eq!(mode(&place, "runstone-data/admin.sock"), 0o600);
@@ -97,7 +100,10 @@ fn a_newcomer_sees_this_machine_at_once_and_every_change_within_a_period() {
     });
     let log = place.ok(&["log", "env", "this-machine", "--page-limit", "100"]);
     assert!(log.contains("/sleeper"), "{log}");
-    assert!(log.contains("1 instance started running (from 0 to 1)"), "{log}");
+    assert!(
+        log.contains("1 instance started running (from 0 to 1)"),
+        "{log}"
+    );
     let second = Sleeper::start(&place);
     running.wait(|text| {
         text.lines()
@@ -120,7 +126,10 @@ fn a_newcomer_sees_this_machine_at_once_and_every_change_within_a_period() {
     running.signal(Signal::INT);
     let (status, printed, logged) = running.ended();
     assert!(status.success(), "{printed}{logged}");
-    assert!(printed.ends_with("the next start carries on\n"), "{printed}");
+    assert!(
+        printed.ends_with("the next start carries on\n"),
+        "{printed}"
+    );
     assert_eq!(printed.matches(key).count(), 1, "the key is shown once");
     assert!(!logged.contains(key));
 }

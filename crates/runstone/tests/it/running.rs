@@ -247,7 +247,11 @@ impl Running {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "still running: {}", self.logged());
+            assert!(
+                Instant::now() < deadline,
+                "still running: {}",
+                self.logged()
+            );
             std::thread::sleep(Duration::from_millis(10));
         };
         for reader in self.readers.drain(..) {
@@ -267,7 +271,10 @@ impl Running {
         let request = request(&self.host, method, path, body);
         block_on(async {
             let answer = request.send().await.unwrap();
-            (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+            (
+                answer.status().as_u16(),
+                answer.bytes().await.unwrap().to_vec(),
+            )
         })
     }
 
@@ -315,7 +322,12 @@ impl Running {
 }
 
 /// A request with the administrator's key.
-pub fn request(host: &str, method: &str, path: &str, body: Option<&str>) -> reqwest::RequestBuilder {
+pub fn request(
+    host: &str,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+) -> reqwest::RequestBuilder {
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
     let request = client()
         .request(method, format!("{host}{path}"))
@@ -336,8 +348,13 @@ fn gather(
     std::thread::spawn(move || {
         let mut stream = BufReader::new(stream);
         let mut line = Vec::new();
-        while stream.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            into.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+        while stream
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            into.lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
         let _ = stream.read_to_end(&mut line);

@@ -23,14 +23,21 @@ fn a_restart_keeps_everything_and_provisions_nothing_twice() {
     let (status, printed, logged) = running.stop();
     assert!(status.success(), "{printed}{logged}");
     assert!(logged.contains("stopped"), "{logged}");
-    assert!(!place.path("data/admin.sock").exists(), "the socket goes with the server");
+    assert!(
+        !place.path("data/admin.sock").exists(),
+        "the socket goes with the server"
+    );
 
     let running = place.serve();
     assert_eq!(log_size(&running), size);
     assert_eq!(running.raw("GET", "/log/acme/checkpoint", None).1, note);
     assert_eq!(running.get("/api/v2/snapshots/acme/prod/2"), snapshot);
     assert!(!report(&running, "prod", "bc"), "still the same");
-    assert!(running.logged().contains("provision.created=0"), "{}", running.logged());
+    assert!(
+        running.logged().contains("provision.created=0"),
+        "{}",
+        running.logged()
+    );
 }
 
 #[test]
@@ -57,7 +64,10 @@ fn settings_come_from_flags_variables_and_the_config_file() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
         .collect();
-    assert!(messages.iter().any(|line| line["message"] == "serving"), "{logged}");
+    assert!(
+        messages.iter().any(|line| line["message"] == "serving"),
+        "{logged}"
+    );
     assert!(!logged.contains(KEY));
 }
 
@@ -88,7 +98,12 @@ fn what_stands_in_the_way_is_said() {
         &["cannot listen on nowhere"],
     );
     check(
-        &["--listen", "127.0.0.1:0", "--database-url", "postgres://u@127.0.0.1:1/x"],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            "postgres://u@127.0.0.1:1/x",
+        ],
         &["PostgreSQL needs --key-file"],
     );
     check(
@@ -96,21 +111,49 @@ fn what_stands_in_the_way_is_said() {
         &["--database-url must begin with postgres://"],
     );
     check(
-        &["--listen", "127.0.0.1:0", "--data-dir", &other, "--base-url", "here"],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &other,
+            "--base-url",
+            "here",
+        ],
         &["--base-url must be a URL"],
     );
     check(
-        &["--listen", "127.0.0.1:0", "--data-dir", &other, "--log-format", "xml"],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &other,
+            "--log-format",
+            "xml",
+        ],
         &["--log-format must be text or json, not xml"],
     );
     place.write("bad.yml", "organizations:\n  - {name: acme, kind: big}\n");
     let bad = place.text("bad.yml");
     check(
-        &["--listen", "127.0.0.1:0", "--data-dir", &other, "--provision", &bad],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &other,
+            "--provision",
+            &bad,
+        ],
         &["bad.yml", "organizations[0].kind"],
     );
     check(
-        &["--listen", "127.0.0.1:0", "--data-dir", &other, "--provision", "/no/file"],
+        &[
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            &other,
+            "--provision",
+            "/no/file",
+        ],
         &["cannot read provision file /no/file"],
     );
     assert!(!place.path("other").exists(), "nothing was made on the way");
@@ -149,9 +192,16 @@ fn prepare(running: &Running, writers: usize) {
 fn snapshots(running: &Running, writers: usize) -> BTreeMap<usize, u64> {
     (0..writers)
         .map(|writer| {
-            let (status, latest) =
-                running.json("GET", &format!("/api/v2/snapshots/acme/load-{writer}/-1"), None);
-            let count = if status == 200 { latest["index"].as_u64().unwrap() } else { 0 };
+            let (status, latest) = running.json(
+                "GET",
+                &format!("/api/v2/snapshots/acme/load-{writer}/-1"),
+                None,
+            );
+            let count = if status == 200 {
+                latest["index"].as_u64().unwrap()
+            } else {
+                0
+            };
             (writer, count)
         })
         .collect()
@@ -180,7 +230,10 @@ fn a_stop_under_load_loses_nothing() {
     let found = snapshots(&running, WRITERS);
     for (writer, count) in acknowledged.into_iter().enumerate() {
         // A request that was in work when its connection was closed may have been stored unanswered.
-        assert!((count..=count + 1).contains(&found[&writer]), "{writer}: {count} {found:?}");
+        assert!(
+            (count..=count + 1).contains(&found[&writer]),
+            "{writer}: {count} {found:?}"
+        );
     }
 }
 
@@ -233,7 +286,10 @@ fn a_kill_under_load_loses_nothing_that_was_acknowledged() {
     let running = place.serve();
     let found = snapshots(&running, WRITERS);
     for (writer, count) in sure.into_iter().enumerate() {
-        assert!(found[&writer] >= count, "writer {writer}: {count} {found:?}");
+        assert!(
+            found[&writer] >= count,
+            "writer {writer}: {count} {found:?}"
+        );
     }
     let url = format!("{}/log/acme", running.host);
     place.ok(&["verify", &url, "--api-token", KEY]);

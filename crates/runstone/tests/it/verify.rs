@@ -56,13 +56,27 @@ fn a_log_is_trusted_on_first_use_and_then_held_to_its_word() {
     assert_eq!(second["keys_from"], "remembered");
     assert_eq!(second["extends"], size);
     assert_eq!(second["entries_checked"], 1);
-    assert_eq!(verify(&place, &[&url, "--full"])["entries_checked"], size + 1);
+    assert_eq!(
+        verify(&place, &[&url, "--full"])["entries_checked"],
+        size + 1
+    );
 
     let text = place.ok(&["verify", &url, "--api-token", KEY]);
-    assert!(text.contains("valid") && text.contains("remembered"), "{text}");
+    assert!(
+        text.contains("valid") && text.contains("remembered"),
+        "{text}"
+    );
     let error = place.fails(&["verify", &url]);
-    assert!(error.contains("failed to read checkpoint"), "without a key the log is not shown: {error}");
-    let error = place.fails(&["verify", &format!("{}/log/none", running.host), "--api-token", KEY]);
+    assert!(
+        error.contains("failed to read checkpoint"),
+        "without a key the log is not shown: {error}"
+    );
+    let error = place.fails(&[
+        "verify",
+        &format!("{}/log/none", running.host),
+        "--api-token",
+        KEY,
+    ]);
     assert!(error.contains("checkpoint"), "{error}");
 }
 
@@ -83,10 +97,23 @@ fn only_named_keys_count_when_some_are_named() {
     let stranger = signer.verifier_key().to_string();
     let words = ["verify", &url, "--api-token", KEY, "--key", &stranger];
     let error = place.fails(&words);
-    assert!(error.contains("signed by none of the trusted keys"), "{error}");
-    assert!(error.contains(&key), "what the log shows instead is named: {error}");
+    assert!(
+        error.contains("signed by none of the trusted keys"),
+        "{error}"
+    );
+    assert!(
+        error.contains(&key),
+        "what the log shows instead is named: {error}"
+    );
     let signer = runstone_journal::note::Signer::new("elsewhere/log/x/0", &[7; 32]).unwrap();
-    let words = ["verify", &url, "--api-token", KEY, "--key", &signer.verifier_key().to_string()];
+    let words = [
+        "verify",
+        &url,
+        "--api-token",
+        KEY,
+        "--key",
+        &signer.verifier_key().to_string(),
+    ];
     let error = place.fails(&words);
     assert!(error.contains("do not speak for"), "{error}");
     let error = place.fails(&["verify", &url, "--key", "nonsense"]);
@@ -119,7 +146,11 @@ fn an_export_is_verified_offline_and_a_changed_byte_is_named() {
 
     let checkpoint = place.path("export/checkpoint");
     let note = std::fs::read_to_string(&checkpoint).unwrap();
-    std::fs::write(&checkpoint, note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size - 1), 1)).unwrap();
+    std::fs::write(
+        &checkpoint,
+        note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size - 1), 1),
+    )
+    .unwrap();
     let error = place.fails(&["verify", &folder, "--key", &key]);
     assert!(error.contains("does not hold"), "{error}");
     std::fs::remove_file(&checkpoint).unwrap();
@@ -133,7 +164,14 @@ fn a_log_that_forgets_is_found_out() {
     let running = with_history(&place);
     let (data, folder) = (place.text("data"), place.text("export"));
     let state = place.text("state.json");
-    place.ok(&["admin", "export", "acme", &place.text("old"), "--data-dir", &data]);
+    place.ok(&[
+        "admin",
+        "export",
+        "acme",
+        &place.text("old"),
+        "--data-dir",
+        &data,
+    ]);
     report(&running, "prod", "e");
     place.ok(&["admin", "export", "acme", &folder, "--data-dir", &data]);
     verify(&place, &[&folder, "--state", &state]);
@@ -143,7 +181,10 @@ fn a_log_that_forgets_is_found_out() {
     verify(&place, &[&folder, "--state", &state]);
     std::fs::write(&state, "{").unwrap();
     let error = place.fails(&["verify", &folder, "--state", &state]);
-    assert!(error.contains("remembers what was verified before"), "{error}");
+    assert!(
+        error.contains("remembers what was verified before"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -155,13 +196,25 @@ fn an_old_receipt_holds_offline_for_us_and_for_a_foreign_crate() {
     let size = log_size(&running);
     let index = (0..size)
         .find(|index| {
-            let (_, entry) = running.raw("GET", &format!("/api/v2/journal/acme/entries/{index}"), None);
+            let (_, entry) = running.raw(
+                "GET",
+                &format!("/api/v2/journal/acme/entries/{index}"),
+                None,
+            );
             String::from_utf8_lossy(&entry).contains("Snapshot")
         })
         .unwrap();
-    let (status, entry) = running.raw("GET", &format!("/api/v2/journal/acme/entries/{index}"), None);
+    let (status, entry) = running.raw(
+        "GET",
+        &format!("/api/v2/journal/acme/entries/{index}"),
+        None,
+    );
     assert_eq!(status, 200);
-    let (status, receipt) = running.raw("GET", &format!("/api/v2/journal/acme/receipts/{index}"), None);
+    let (status, receipt) = running.raw(
+        "GET",
+        &format!("/api/v2/journal/acme/receipts/{index}"),
+        None,
+    );
     assert_eq!(status, 200);
     running.stop();
     std::fs::write(place.path("entry.json"), &entry).unwrap();

@@ -42,8 +42,7 @@ impl Respond for Recorded {
                 json(json!({"Functions": [function()]}))
             }
             "/2015-03-31/functions/resize/configuration" => json(function()),
-            "/bk" | "/bk/" => ResponseTemplate::new(200)
-                .set_body_raw(objects(), "application/xml"),
+            "/bk" | "/bk/" => ResponseTemplate::new(200).set_body_raw(objects(), "application/xml"),
             "/bk/index.html" => object(request, b"<h1>hi</h1>\n"),
             "/bk/assets/app.js" => object(request, b"let a=1\n"),
             "/bk/assets/logo.png" => object(request, b"png\n"),
@@ -61,8 +60,10 @@ impl Respond for Recorded {
                 "RepoTags": ["registry.example.com/web:1"],
                 "RepoDigests": [format!("registry.example.com/web@sha256:{}", digest('d'))],
             })),
-            _ => ResponseTemplate::new(404)
-                .set_body_raw(json!({"message": format!("not recorded: {path}")}).to_string(), "application/json"),
+            _ => ResponseTemplate::new(404).set_body_raw(
+                json!({"message": format!("not recorded: {path}")}).to_string(),
+                "application/json",
+            ),
         }
     }
 }
@@ -95,9 +96,13 @@ fn ecs(operation: &str) -> Value {
     let arn = |what: &str| format!("arn:aws:ecs:eu-north-1:123456789012:{what}");
     match operation {
         "ListClusters" => json!({"clusterArns": [arn("cluster/c1")]}),
-        "DescribeClusters" => json!({"clusters": [{"clusterArn": arn("cluster/c1"), "clusterName": "c1", "status": "ACTIVE"}], "failures": []}),
+        "DescribeClusters" => {
+            json!({"clusters": [{"clusterArn": arn("cluster/c1"), "clusterName": "c1", "status": "ACTIVE"}], "failures": []})
+        }
         "ListServices" => json!({"serviceArns": [arn("service/c1/s1")]}),
-        "DescribeServices" => json!({"services": [{"serviceArn": arn("service/c1/s1"), "serviceName": "s1", "clusterArn": arn("cluster/c1"), "status": "ACTIVE"}], "failures": []}),
+        "DescribeServices" => {
+            json!({"services": [{"serviceArn": arn("service/c1/s1"), "serviceName": "s1", "clusterArn": arn("cluster/c1"), "status": "ACTIVE"}], "failures": []})
+        }
         "ListTasks" => json!({"taskArns": [arn("task/c1/t1")]}),
         "DescribeTasks" => json!({"tasks": [{
             "taskArn": arn("task/c1/t1"), "clusterArn": arn("cluster/c1"), "group": "service:s1",
@@ -158,7 +163,10 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
     let running = place.serve();
     let recorded = block_on(async {
         let server = MockServer::start().await;
-        Mock::given(any()).respond_with(Recorded).mount(&server).await;
+        Mock::given(any())
+            .respond_with(Recorded)
+            .mount(&server)
+            .await;
         server
     });
     let mut kosli = Published::new(&place, &running, program);
@@ -188,17 +196,28 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
 
     // Each reports, and the second report of the same says nothing new.
     let reports = [
-        ("k8s", "K8S", format!("snapshot k8s k8s --kubeconfig {}", place.text("kubeconfig"))),
+        (
+            "k8s",
+            "K8S",
+            format!("snapshot k8s k8s --kubeconfig {}", place.text("kubeconfig")),
+        ),
         ("ecs", "ECS", "snapshot ecs ecs".to_owned()),
         ("lambda", "lambda", "snapshot lambda lambda".to_owned()),
         ("s3", "S3", "snapshot s3 s3 --bucket bk".to_owned()),
         ("docker", "docker", "snapshot docker docker".to_owned()),
-        ("server", "server", "snapshot paths server --paths-file paths.yml".to_owned()),
+        (
+            "server",
+            "server",
+            "snapshot paths server --paths-file paths.yml".to_owned(),
+        ),
     ];
     for (environment, kind, line) in &reports {
         for _ in 0..2 {
             let said = kosli.ok(&format!("{line} --auto-environment"));
-            assert!(said.contains(&format!("reported to environment {environment}")), "{said}");
+            assert!(
+                said.contains(&format!("reported to environment {environment}")),
+                "{said}"
+            );
         }
         let found = kosli.json(&format!("get environment {environment}"));
         assert_eq!(found["type"], *kind);
@@ -207,15 +226,23 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
     }
     // Two more types, as the client sends them.
     for (environment, kind, body) in [
-        ("azure", "azure-apps", json!({"artifacts": [{
-            "app_name": "shop", "app_kind": "app,linux,container", "digests_source": "acr",
-            "digests": {"shop.azurecr.io/shop:1": digest('f')}, "creationTimestamp": 0,
-        }]})),
-        ("run", "cloud-run", json!({"type": "cloud-run", "artifacts": [{
-            "digests": {"europe-docker.pkg.dev/p/r/run:1": digest('9')},
-            "creationTimestamp": SECONDS, "kind": "service", "serviceName": "run",
-            "revisionName": "run-00001",
-        }]})),
+        (
+            "azure",
+            "azure-apps",
+            json!({"artifacts": [{
+                "app_name": "shop", "app_kind": "app,linux,container", "digests_source": "acr",
+                "digests": {"shop.azurecr.io/shop:1": digest('f')}, "creationTimestamp": 0,
+            }]}),
+        ),
+        (
+            "run",
+            "cloud-run",
+            json!({"type": "cloud-run", "artifacts": [{
+                "digests": {"europe-docker.pkg.dev/p/r/run:1": digest('9')},
+                "creationTimestamp": SECONDS, "kind": "service", "serviceName": "run",
+                "revisionName": "run-00001",
+            }]}),
+        ),
     ] {
         kosli.ok(&format!("create environment {environment} --type {kind}"));
         let path = format!("/api/v2/environments/acme/{environment}/report/{kind}");
@@ -227,7 +254,12 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
         ("ecs", "registry.example.com/ecs:1", digest('e'), 1),
         ("lambda", "resize", "cc".repeat(32), 1),
         // The fingerprint that the contract records for this tree.
-        ("s3", "bk", "bfb8266aafdf2b17ebcba4ff617e9bc35951d19392141170e670c8f59ded4b5b".to_owned(), 1),
+        (
+            "s3",
+            "bk",
+            "bfb8266aafdf2b17ebcba4ff617e9bc35951d19392141170e670c8f59ded4b5b".to_owned(),
+            1,
+        ),
         ("docker", "registry.example.com/web:1", digest('d'), 1),
         ("server", "site", String::new(), 1),
         ("azure", "shop.azurecr.io/shop:1", digest('f'), 1),
@@ -255,19 +287,29 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
     assert_eq!(pods["artifacts"][0]["pods"]["api-1"]["namespace"], "shop");
 
     // One log of all of them, in the order in which they happened.
-    let members: Vec<&str> = expected.iter().map(|(environment, ..)| *environment).collect();
+    let members: Vec<&str> = expected
+        .iter()
+        .map(|(environment, ..)| *environment)
+        .collect();
     kosli.ok(&format!(
         "create environment all --type logical --included-environments {}",
         members.join(",")
     ));
     let before = kosli.json("get snapshot all");
-    assert_eq!(before["artifacts"].as_array().unwrap().len(), expected.len());
+    assert_eq!(
+        before["artifacts"].as_array().unwrap().len(),
+        expected.len()
+    );
     std::fs::write(place.path("site/index.html"), "<h1>ho</h1>\n").unwrap();
     kosli.ok("snapshot paths server --paths-file paths.yml");
     for (environment, kind, digit) in [("azure", "azure-apps", '8'), ("docker", "docker", '7')] {
         let artifact = match environment {
-            "azure" => json!({"app_name": "shop", "app_kind": "app", "digests_source": "acr", "digests": {"shop.azurecr.io/shop:2": digest(digit)}, "creationTimestamp": 0}),
-            _ => json!({"digests": {"registry.example.com/web:2": digest(digit)}, "creationTimestamp": SECONDS}),
+            "azure" => {
+                json!({"app_name": "shop", "app_kind": "app", "digests_source": "acr", "digests": {"shop.azurecr.io/shop:2": digest(digit)}, "creationTimestamp": 0})
+            }
+            _ => {
+                json!({"digests": {"registry.example.com/web:2": digest(digit)}, "creationTimestamp": SECONDS})
+            }
         };
         let path = format!("/api/v2/environments/acme/{environment}/report/{kind}");
         assert!(running.put(&path, &json!({"artifacts": [artifact]})));
@@ -286,14 +328,30 @@ fn all_types_report_and_are_read_back_by_the_published_client() {
     for name in ["shop.azurecr.io/shop:2", "registry.example.com/web:2"] {
         assert!(named(name), "{name} is missing: {events:?}");
     }
-    let order: Vec<usize> = ["site", "shop.azurecr.io/shop:2", "registry.example.com/web:2"]
-        .iter()
-        .map(|name| events.iter().rposition(|event| event["artifact_name"] == *name).unwrap())
-        .collect();
+    let order: Vec<usize> = [
+        "site",
+        "shop.azurecr.io/shop:2",
+        "registry.example.com/web:2",
+    ]
+    .iter()
+    .map(|name| {
+        events
+            .iter()
+            .rposition(|event| event["artifact_name"] == *name)
+            .unwrap()
+    })
+    .collect();
     assert!(order.is_sorted(), "{order:?}");
     let diff = kosli.json("diff snapshots all#1 all");
-    assert!(diff.to_string().contains("shop.azurecr.io/shop:2"), "{diff}");
+    assert!(
+        diff.to_string().contains("shop.azurecr.io/shop:2"),
+        "{diff}"
+    );
     let list = kosli.json("list environments");
     assert_eq!(list.as_array().unwrap().len(), expected.len() + 1);
-    assert!(kosli.fails("snapshot docker all --auto-environment").contains("logical environment all"));
+    assert!(
+        kosli
+            .fails("snapshot docker all --auto-environment")
+            .contains("logical environment all")
+    );
 }

@@ -26,12 +26,17 @@ impl Drop for Engine {
 impl Engine {
     fn docker(&self, words: &[&str]) -> Command {
         let mut command = Command::new("docker");
-        command.args(["-H", &self.host]).args(words).stdin(Stdio::null());
+        command
+            .args(["-H", &self.host])
+            .args(words)
+            .stdin(Stdio::null());
         command
     }
 
     fn ok(&self, words: &[&str]) -> String {
-        succeeded(&self.docker(words).output().unwrap()).trim().to_owned()
+        succeeded(&self.docker(words).output().unwrap())
+            .trim()
+            .to_owned()
     }
 
     /// Makes an image from the one the test run made, with a label so that its digest differs, and
@@ -47,7 +52,12 @@ impl Engine {
             .spawn()
             .unwrap();
         let recipe = format!("FROM runstone/bb:1\nLABEL name={name}\n");
-        build.stdin.take().unwrap().write_all(recipe.as_bytes()).unwrap();
+        build
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(recipe.as_bytes())
+            .unwrap();
         succeeded(&build.wait_with_output().unwrap());
         self.ok(&["push", "-q", &image]);
         let digests = self.ok(&["inspect", "--format", "{{json .RepoDigests}}", &image]);
@@ -140,13 +150,24 @@ fn first_record_and_change_story() {
     assert!(annotations(&third).contains(&(images[0].1.clone(), "exited".to_owned())));
 
     let log = kosli.ok("log env prod --interval 2..3");
-    assert!(log.contains("1 instance started running (from 0 to 1)"), "{log}");
-    assert!(log.contains("1 instance stopped running (from 1 to 0)"), "{log}");
+    assert!(
+        log.contains("1 instance started running (from 0 to 1)"),
+        "{log}"
+    );
+    assert!(
+        log.contains("1 instance stopped running (from 1 to 0)"),
+        "{log}"
+    );
     let diff = kosli.json("diff snapshots prod~1 prod");
     let text = diff.to_string();
     assert!(text.contains(&images[0].1), "{text}");
-    assert!(!text.contains(&images[3].1), "only what left differs: {text}");
-    let at = jiff::Timestamp::from_second(between).unwrap().strftime("%Y-%m-%dT%H:%M:%S");
+    assert!(
+        !text.contains(&images[3].1),
+        "only what left differs: {text}"
+    );
+    let at = jiff::Timestamp::from_second(between)
+        .unwrap()
+        .strftime("%Y-%m-%dT%H:%M:%S");
     let then = kosli.json(&format!("get snapshot prod@{{{at}}}"));
     assert_eq!(then["index"], 2);
     let found = kosli.ok(&format!("search {}", &images[3].1[..10]));
