@@ -133,7 +133,7 @@ async fn killed_on_sqlite() {
         let arguments = ["sqlite".to_owned(), text, seed.to_string()];
         strike(
             &arguments,
-            Duration::from_millis(random.random_range(5..250)),
+            Duration::from_millis(random.random_range(5..400)),
             &mut engine_options,
         );
         for name in ["keys", "blobs"] {
