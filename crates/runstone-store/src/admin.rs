@@ -266,16 +266,17 @@ impl Store {
             let mut epoch = [0; 4];
             self.fill_random(&mut epoch);
             let epoch = encode_hex(&epoch);
-            let signed_size = match &self.inner.guard {
-                Some(guard) => guard.signed_size(&origin).await.map_err(|reason| {
-                    SubmitError::Unavailable {
-                        reason: format!("the checkpoint guard cannot be reached: {reason}"),
-                        retry_after_seconds: 5,
-                    }
-                })?,
-                None => 0,
-            }
-            .max(size);
+            let signed_size =
+                match &self.inner.guard {
+                    Some(guard) => guard.signed_size(&origin).await.map_err(|reason| {
+                        SubmitError::Unavailable {
+                            reason: format!("the checkpoint guard cannot be reached: {reason}"),
+                            retry_after_seconds: 5,
+                        }
+                    })?,
+                    None => 0,
+                }
+                .max(size);
             self.submit_past_guard(self.salted(
                 if no == SERVER { "" } else { &name },
                 Action::BeginEpoch {
@@ -446,8 +447,8 @@ fn log_name(organization: &str) -> &str {
 
 /// Origin, size and root of a signed checkpoint, its signatures unchecked.
 pub(crate) fn checkpoint_of(note: &str) -> Result<Checkpoint, String> {
-    let note = runstone_journal::note::Note::parse(note.as_bytes())
-        .map_err(|error| error.to_string())?;
+    let note =
+        runstone_journal::note::Note::parse(note.as_bytes()).map_err(|error| error.to_string())?;
     Checkpoint::parse(note.text()).map_err(|error| error.to_string())
 }
 
@@ -477,4 +478,3 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), AdminError> {
     };
     write().map_err(AdminError::file(path))
 }
-

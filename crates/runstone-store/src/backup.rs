@@ -265,19 +265,16 @@ async fn outside(conn: &mut Conn) -> Result<Vec<(String, Digest)>, DbError> {
         .await?;
     for row in rows {
         let index = row.number(2)?;
-        let entries = crate::journal::entries(
-            conn,
-            OrganizationNo(row.ordinal(0)?),
-            index,
-            1,
-        )
-        .await?;
+        let entries =
+            crate::journal::entries(conn, OrganizationNo(row.ordinal(0)?), index, 1).await?;
         let digests = entries
             .first()
             .and_then(|bytes| Entry::body_digests(bytes).ok())
             .unwrap_or_default();
         let digest = digests.get(row.ordinal(3)? as usize).ok_or_else(|| {
-            DbError::Corrupt(format!("entry {index} does not name the body stored for it"))
+            DbError::Corrupt(format!(
+                "entry {index} does not name the body stored for it"
+            ))
         })?;
         found.push((row.text(1)?.to_owned(), *digest));
     }
@@ -466,7 +463,10 @@ fn check_manifest(
             }
         }
     }
-    if let Some(name) = found.keys().find(|name| !manifest.files.contains_key(*name)) {
+    if let Some(name) = found
+        .keys()
+        .find(|name| !manifest.files.contains_key(*name))
+    {
         return Err(AdminError::Damaged(format!(
             "{name} in the backup is not in its manifest"
         )));

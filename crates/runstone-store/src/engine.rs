@@ -15,7 +15,8 @@ use crate::value::{DbError, Value};
 const READERS_MAX: usize = 16;
 
 /// Migrations, oldest first. A landed one is never changed: its hash is stored.
-pub(crate) const MIGRATIONS: &[(&str, &str)] = &[("0001_record", include_str!("migrations/0001_record.sql"))];
+pub(crate) const MIGRATIONS: &[(&str, &str)] =
+    &[("0001_record", include_str!("migrations/0001_record.sql"))];
 
 /// Where the database is.
 #[derive(Clone)]

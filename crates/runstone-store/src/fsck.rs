@@ -3,8 +3,8 @@
 //! Reads only. Names every record that is damaged or missing: the log, entry and body, or the
 //! table, row and column. What stands for itself (operational tables, batch marks) is not judged.
 
-use std::collections::BTreeMap;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use runstone_journal::checkpoint::Checkpoint;
@@ -15,6 +15,7 @@ use runstone_model::event::{Entry, Event};
 use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
 use runstone_model::id::{Digest, Micros, encode_hex};
 
+use crate::Options;
 use crate::admin::{AdminError, Counts, Places, Progress};
 use crate::blobs::Blobs;
 use crate::conn::{Conn, Mode};
@@ -25,7 +26,6 @@ use crate::rebuild::{Missing, Replay, ReplayError};
 use crate::scan;
 use crate::table::{self, Class, Table};
 use crate::value::{DbError, Record, Value};
-use crate::Options;
 
 /// So many problems are named; a store with more is damaged all over.
 const PROBLEMS_MAX: usize = 1_000;
@@ -223,7 +223,8 @@ impl Check<'_> {
         for table in table::ALL {
             if table.class == Class::Derived {
                 let compared = self.compare(conn, &mut replayed, table).await;
-                self.report.part(&format!("table {}", table.name), compared)?;
+                self.report
+                    .part(&format!("table {}", table.name), compared)?;
             }
         }
         Ok(())
@@ -326,7 +327,8 @@ impl Check<'_> {
             .first()
             .is_none_or(|head| head.organization != SERVER || head.id != SERVER_NAME)
         {
-            self.report.add("table heads", "the server's log is missing");
+            self.report
+                .add("table heads", "the server's log is missing");
         }
         Ok(())
     }
@@ -372,11 +374,7 @@ impl Check<'_> {
         total: u64,
         follows: &mut bool,
     ) -> Result<(), DbError> {
-        let mut log = Walk::new(
-            head,
-            first_origin(conn, head).await?,
-            self.secrets.as_ref(),
-        );
+        let mut log = Walk::new(head, first_origin(conn, head).await?, self.secrets.as_ref());
         let mut tiles = Tiles::new(head);
         let mut replay = Some(Replay::default());
         let log_name = &head.name;
@@ -410,7 +408,8 @@ impl Check<'_> {
                 let place = || format!("log {log_name}, entry {}", stored.position);
                 let leaf = leaf_hash(&stored.bytes);
                 if stored.leaf.is_some_and(|stored| stored != leaf) {
-                    self.report.add(place(), "does not have the leaf hash stored with it");
+                    self.report
+                        .add(place(), "does not have the leaf hash stored with it");
                 }
                 match opened.entry {
                     Some(entry) => {
@@ -683,11 +682,7 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(
-        head: &Head,
-        (epoch, origin): (String, String),
-        secrets: Option<&Secrets>,
-    ) -> Self {
+    fn new(head: &Head, (epoch, origin): (String, String), secrets: Option<&Secrets>) -> Self {
         let mut this = Self {
             organization: head.organization,
             edge: Edge::new(),
@@ -725,12 +720,7 @@ impl Walk {
     }
 
     /// The entry at the edge, before it is pushed.
-    fn entry(
-        &mut self,
-        entry: &Entry,
-        secrets: Option<&Secrets>,
-        mut problem: impl FnMut(String),
-    ) {
+    fn entry(&mut self, entry: &Entry, secrets: Option<&Secrets>, mut problem: impl FnMut(String)) {
         let size = self.edge.size();
         if entry.received.0 <= self.last_at {
             problem("was not received after the entry before it".to_owned());
@@ -905,7 +895,9 @@ impl<'a> Tiles<'a> {
             )
             .await?
             .map_or(Ok(0), |row| row.number(0))?;
-        let expected: u64 = (0..8).map(|level| full_tile_count(level, self.head.size)).sum();
+        let expected: u64 = (0..8)
+            .map(|level| full_tile_count(level, self.head.size))
+            .sum();
         if stored > expected {
             for row in conn
                 .query(
@@ -917,7 +909,8 @@ impl<'a> Tiles<'a> {
                 let (level, n) = (row.int(0)?, row.int(1)?);
                 let exists = u8::try_from(level).is_ok_and(|level| {
                     level < 8
-                        && u64::try_from(n).is_ok_and(|n| n < full_tile_count(level, self.head.size))
+                        && u64::try_from(n)
+                            .is_ok_and(|n| n < full_tile_count(level, self.head.size))
                 });
                 if !exists {
                     report.add(

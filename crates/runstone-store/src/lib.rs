@@ -228,7 +228,8 @@ struct Inner {
     closed: AtomicBool,
     /// Ends when the writer has ended.
     writer_ended: tokio::sync::watch::Receiver<bool>,
-    _lock: Option<std::fs::File>,
+    /// Given up when the store is closed.
+    lock: std::sync::Mutex<Option<std::fs::File>>,
 }
 
 impl Store {
@@ -320,7 +321,7 @@ impl Store {
                 random: options.random,
                 closed: AtomicBool::new(false),
                 writer_ended,
-                _lock: lock,
+                lock: std::sync::Mutex::new(lock),
             }),
         })
     }
@@ -450,6 +451,11 @@ impl Store {
         self.inner.closed.store(true, Ordering::Release);
         self.inner.database.close();
         self.inner.database.settle().await;
+        self.inner
+            .lock
+            .lock()
+            .expect("nobody panics while holding it")
+            .take();
     }
 
     /// Counters.

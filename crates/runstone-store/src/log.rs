@@ -191,11 +191,7 @@ impl Log {
     }
 
     /// Signs the root and hands on the head row that publishes it.
-    pub(crate) fn publish(
-        &mut self,
-        batch: &[u8],
-        pending: &mut Pending,
-    ) -> Result<(), DbError> {
+    pub(crate) fn publish(&mut self, batch: &[u8], pending: &mut Pending) -> Result<(), DbError> {
         let size = self.edge.size();
         self.note = self.sign()?;
         pending.put(

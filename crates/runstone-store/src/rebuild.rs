@@ -172,15 +172,15 @@ impl Missing {
         };
         bodies
             .iter()
-            .filter(|(entry, position, digest)| {
-                match self.bodies.get(&(*entry, *position)) {
+            .filter(
+                |(entry, position, digest)| match self.bodies.get(&(*entry, *position)) {
                     Some(missing) if missing == digest => {
                         self.bodies.remove(&(*entry, *position));
                         false
                     }
                     _ => true,
-                }
-            })
+                },
+            )
             .map(|(entry, position, _)| (*entry, *position))
             .collect()
     }
@@ -298,7 +298,10 @@ async fn replay_all(
             ));
         }
         if let Some((_, index, _)) = replay.other_states.first() {
-            return Err(damaged(*index, &"the state after it is not the one it states"));
+            return Err(damaged(
+                *index,
+                &"the state after it is not the one it states",
+            ));
         }
         counts.logs += 1;
     }

@@ -176,9 +176,13 @@ async fn open_whole(stored: &Stored, id: &str) -> Option<Entry> {
     let same = bytes[..] == stored.bytes[..]
         && written.len() == bodies.len()
         && entry.organization == id
-        && written.iter().zip(&bodies).zip(&stored.bodies).all(|((written, body), row)| {
-            body.as_deref() == Some(&written.bytes[..]) && row.flag(2) == Ok(written.private)
-        });
+        && written
+            .iter()
+            .zip(&bodies)
+            .zip(&stored.bodies)
+            .all(|((written, body), row)| {
+                body.as_deref() == Some(&written.bytes[..]) && row.flag(2) == Ok(written.private)
+            });
     same.then_some(entry)
 }
 
@@ -253,9 +257,10 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opene
         }
     };
     if entry.organization != id {
-        opened
-            .problems
-            .push((None, format!("belongs to organization {}", entry.organization)));
+        opened.problems.push((
+            None,
+            format!("belongs to organization {}", entry.organization),
+        ));
     }
     if bodies.iter().all(Option::is_some) {
         let (bytes, written) = entry.encode();

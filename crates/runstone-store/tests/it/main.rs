@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod behaviour;
+mod crash;
+mod faults;
 mod history;
+mod rebuild;
 mod servers;
+mod stories;
 mod support;

@@ -1,0 +1,115 @@
+//! Replaying a journal into empty tables gives the tables that were there (property 1).
+
+use std::sync::Arc;
+
+use runstone_store::{Engine, backup, fsck, rebuild, restore};
+
+use crate::stories::{dump, live, options_in, options_of};
+use crate::support::{benches, new_database, postgres_url};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_gives_the_same_tables() {
+    for seed in 0..3 {
+        for bench in benches(seed).await {
+            live(&bench, seed, 400).await;
+            bench.store.close().await;
+            let options = options_of(&bench);
+            let before = dump(&options).await;
+            let counts = rebuild(&options, &mut |_| {}).await.unwrap();
+            assert!(counts.entries > 100 && counts.rows > 100, "{counts:?}");
+            let after = dump(&options).await;
+            for (table, rows) in &before {
+                assert_eq!(rows, &after[table], "table {table}, seed {seed}");
+            }
+            let report = fsck(&options, &mut |_| {}).await.unwrap();
+            assert_eq!(report.problems, [], "seed {seed}, {:?}", bench.engine);
+            assert_eq!(report.counts.entries, counts.entries);
+            assert_eq!(report.counts.rows, counts.rows);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_engines_rebuild_one_journal_to_the_same_tables() {
+    let Some(url) = postgres_url() else {
+        return;
+    };
+    for seed in 10..12 {
+        let mut benches = benches(seed).await;
+        let sqlite = benches.remove(0);
+        live(&sqlite, seed, 300).await;
+        sqlite.store.close().await;
+        let options = options_of(&sqlite);
+        let before = dump(&options).await;
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        backup(&options, &copy, true, &mut |_| {}).await.unwrap();
+        let engine = Engine::Postgres {
+            url: new_database(&url).await,
+        };
+        let target = Arc::new(tempfile::tempdir().unwrap());
+        let options = options_in(&engine, &target);
+        restore(&copy, &options, &mut |_| {}).await.unwrap();
+        rebuild(&options, &mut |_| {}).await.unwrap();
+        let after = dump(&options).await;
+        for (table, rows) in &before {
+            assert_eq!(rows, &after[table], "table {table}, seed {seed}");
+        }
+        let report = fsck(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(report.problems, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_repairs_damaged_tables_and_refuses_a_damaged_journal() {
+    let bench = benches(20).await.remove(0);
+    live(&bench, 20, 200).await;
+    bench.store.close().await;
+    let options = options_of(&bench);
+    let before = dump(&options).await;
+    let Engine::Sqlite { directory } = &bench.engine else {
+        panic!("the first bench is SQLite");
+    };
+    let file = directory.join("runstone.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch("UPDATE snapshots SET events = events + 1; DELETE FROM users; INSERT INTO members VALUES (1, 900, 901)")
+        .unwrap();
+    drop(connection);
+    let report = fsck(&options, &mut |_| {}).await.unwrap();
+    let told: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(|line| line
+            .starts_with("table snapshots, organization 1, environment 1, no 1: events is not")),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&"table users, no 1: the row is missing".to_owned()),
+        "{told:?}"
+    );
+    assert!(
+        told.contains(
+            &"table members, organization 1, member 900, logical 901: the row follows from no entry"
+                .to_owned()
+        ),
+        "{told:?}"
+    );
+    rebuild(&options, &mut |_| {}).await.unwrap();
+    assert_eq!(dump(&options).await, before);
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection
+        .execute_batch("UPDATE snapshots SET events = 9; UPDATE entries SET bytes = CAST(replace(CAST(bytes AS TEXT), 'provision', 'PROVISION') AS BLOB) WHERE organization = 1 AND position = 7")
+        .unwrap();
+    drop(connection);
+    let damaged = dump(&options).await;
+    let error = rebuild(&options, &mut |_| {}).await.unwrap_err();
+    assert!(
+        error.to_string().contains("entry 7") || error.to_string().contains("damaged"),
+        "{error}"
+    );
+    assert_eq!(
+        dump(&options).await,
+        damaged,
+        "a rebuild that fails changes nothing"
+    );
+}
