@@ -39,11 +39,11 @@ impl Default for Config {
             report_body_bytes_max: 64 << 20,
             body_bytes_max: 1 << 20,
             report: ReportLimits::default(),
-            request_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_mins(1),
             requests_max: 4_096,
             shutdown_timeout: Duration::from_secs(30),
             share_seen_period: Duration::from_millis(1_500),
-            observation_period: Duration::from_secs(3_600),
+            observation_period: Duration::from_hours(1),
             snapshot_cache_bytes_max: 64 << 20,
             lane_elements_max: 1_000_000,
         }

@@ -88,7 +88,9 @@ pub struct TestServer {
     pub store: Store,
     server: Server,
     router: Router,
-    _folder: tempfile::TempDir,
+    engine: Engine,
+    config: Config,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// An answer, read to its end.
@@ -139,15 +141,31 @@ impl TestServer {
 
     /// A server with these settings, on the embedded store or another one.
     pub async fn with(config: Config, engine: Option<Engine>) -> Self {
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = Arc::new(tempfile::tempdir().expect("a folder can be made"));
+        let engine = engine.unwrap_or_else(|| Engine::Sqlite {
+            directory: folder.path().join("data"),
+        });
+        Self::open(config, engine, folder, 1).await
+    }
+
+    /// Another server on the same database; only PostgreSQL has several.
+    pub async fn beside(&self) -> Self {
+        let folder = Arc::clone(&self.folder);
+        Self::open(self.config.clone(), self.engine.clone(), folder, 2).await
+    }
+
+    async fn open(
+        config: Config,
+        engine: Engine,
+        folder: Arc<tempfile::TempDir>,
+        seed: u64,
+    ) -> Self {
         let clock = Arc::new(match engine {
-            Some(Engine::Postgres { .. }) => TestClock::real(),
-            _ => TestClock::standing(START),
+            Engine::Postgres { .. } => TestClock::real(),
+            Engine::Sqlite { .. } => TestClock::standing(START),
         });
         let options = Options {
-            engine: engine.unwrap_or_else(|| Engine::Sqlite {
-                directory: folder.path().join("data"),
-            }),
+            engine: engine.clone(),
             blobs: Some(folder.path().join("blobs").display().to_string()),
             blob_options: Vec::new(),
             key_file: Some(folder.path().join("keys")),
@@ -155,16 +173,18 @@ impl TestServer {
             host: "runstone.test".to_owned(),
             guard: None,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            random: Arc::new(TestRandom::new(1)),
+            random: Arc::new(TestRandom::new(seed)),
         };
         let store = Store::open(options).await.expect("the store opens");
-        let server = Server::new(config, store.clone());
+        let server = Server::new(config.clone(), store.clone());
         Self {
             clock,
             store,
             router: server.router(),
             server,
-            _folder: folder,
+            engine,
+            config,
+            folder,
         }
     }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use runstone_api::error::ErrorBody;
 use runstone_model::command::Refusal;
 use runstone_model::read::FieldErrors;
-use runstone_store::{ReadError, SubmitError};
+use runstone_store::{DbError, SubmitError};
 
 /// A use case did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -55,11 +55,14 @@ impl From<SubmitError> for AppError {
     }
 }
 
-impl From<ReadError> for AppError {
-    fn from(error: ReadError) -> Self {
-        Self::Unavailable {
-            reason: with_causes(&error),
-            retry_after_seconds: 1,
+impl From<DbError> for AppError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Race(_) | DbError::Lost(_) | DbError::Unavailable(_) => Self::Unavailable {
+                reason: with_causes(&error),
+                retry_after_seconds: 1,
+            },
+            DbError::Corrupt(_) | DbError::Other(_) => Self::Internal(with_causes(&error)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use runstone_store::StoreMetrics;
 
 /// Bounds of the histogram of durations, in seconds.
 const DURATION_BUCKETS: [f64; 13] = [
@@ -23,6 +24,12 @@ pub(crate) struct Metrics {
 const DURATION: &str = "http_request_duration_seconds";
 const REPORTS: &str = "runstone_reports_total";
 const PANICS: &str = "runstone_panics_total";
+const BATCHES: &str = "runstone_writer_batches_total";
+const COMMANDS: &str = "runstone_writer_commands_total";
+const REFUSALS: &str = "runstone_writer_refusals_total";
+const ENTRIES: &str = "runstone_journal_entries_total";
+const RETRIES: &str = "runstone_writer_retries_total";
+const FAILURES: &str = "runstone_writer_failures_total";
 /// Bytes of rendered snapshots.
 pub(crate) const CACHE_BYTES: &str = "runstone_snapshot_cache_bytes";
 /// Elements of last reports.
@@ -35,16 +42,20 @@ impl Metrics {
             .expect("there are buckets")
             .build_recorder();
         let handle = recorder.handle();
-        for (name, unit, text) in [(
-            DURATION,
-            Unit::Seconds,
-            "Time from the head of a request to that of its answer.",
-        )] {
-            recorder.describe_histogram(KeyName::from(name), Some(unit), SharedString::from(text));
-        }
+        recorder.describe_histogram(
+            KeyName::from(DURATION),
+            Some(Unit::Seconds),
+            SharedString::from("Time from the head of a request to that of its answer."),
+        );
         for (name, text) in [
             (REPORTS, "Reports by outcome."),
             (PANICS, "Requests that ended in a panic."),
+            (BATCHES, "Transactions of the writer."),
+            (COMMANDS, "Commands the writer decided."),
+            (REFUSALS, "Commands that were refused."),
+            (ENTRIES, "Entries appended to logs."),
+            (RETRIES, "Transactions of the writer that were tried again."),
+            (FAILURES, "Transactions of the writer that failed."),
         ] {
             recorder.describe_counter(KeyName::from(name), None, SharedString::from(text));
         }
@@ -90,7 +101,19 @@ impl Metrics {
     }
 
     /// The text of Prometheus.
-    pub(crate) fn render(&self, gauges: &[(&'static str, f64)]) -> String {
+    pub(crate) fn render(&self, store: &StoreMetrics, gauges: &[(&'static str, f64)]) -> String {
+        for (name, value) in [
+            (BATCHES, store.batches),
+            (COMMANDS, store.commands),
+            (REFUSALS, store.refusals),
+            (ENTRIES, store.entries),
+            (RETRIES, store.retries),
+            (FAILURES, store.failures),
+        ] {
+            self.recorder
+                .register_counter(&Key::from_name(name), &METADATA)
+                .absolute(value);
+        }
         for (name, value) in gauges {
             self.recorder
                 .register_gauge(&Key::from_name(*name), &METADATA)

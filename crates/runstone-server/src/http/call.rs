@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, Uri};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use runstone_model::command::Caller;
-use runstone_model::fact::Organization;
+use runstone_model::fact::{Environment, Organization};
 use runstone_model::read::{FieldErrors, QueryReader};
 use runstone_model::role::{Right, Role};
 use runstone_store::Read;
 
 use super::answer::Answer;
 use super::auth;
+use super::v2::live_environment;
 use crate::app::App;
 use crate::app::access::{Granted, Naming};
 use crate::app::error::AppError;
@@ -50,6 +51,8 @@ pub(crate) struct WriteCall {
     pub(crate) parts: Parts,
     pub(crate) organization: Arc<Organization>,
     pub(crate) caller: Caller,
+    /// Of reports only: the environment `{env_name}`, read with the rights.
+    pub(crate) environment: Option<Environment>,
     pub(crate) body: Bytes,
 }
 
@@ -254,7 +257,15 @@ where
     F: Future<Output = Answer>,
 {
     let parts = parts_of(app, &mut request).await?;
-    let (granted, read) = granted(&parts, Naming::Name, right).await?;
+    let (granted, mut read) = granted(&parts, Naming::Name, right).await?;
+    let environment = match bound {
+        BodyBound::Report => {
+            let name = parts.param("env_name");
+            Some(live_environment(&mut read, &granted.organization, name).await?)
+        }
+        BodyBound::Other => None,
+    };
+    // A body may take its time; no transaction waits for it.
     drop(read);
     let limit = match bound {
         BodyBound::Report => parts.app.config.report_body_bytes_max,
@@ -273,6 +284,7 @@ where
         parts,
         organization: granted.organization,
         caller: granted.caller,
+        environment,
         body,
     })
     .await

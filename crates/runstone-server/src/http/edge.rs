@@ -225,4 +225,30 @@ mod tests {
         check("//", Some("/"));
         check("/log/o/tile/0/x001/234.p/5", None);
     }
+
+    #[cfg(feature = "testing")]
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        use tower::Service as _;
+
+        async fn broken() -> &'static str {
+            panic!("broken on purpose")
+        }
+
+        let server = crate::testing::TestServer::start().await;
+        let app = crate::app::State::new(crate::Config::default(), server.store.clone());
+        let mut router = axum::Router::new()
+            .route("/broken", axum::routing::get(broken))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), edge));
+        let request = Request::get("/broken").body(Body::empty()).unwrap();
+        let response = router.call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().contains_key("x-request-id"));
+        let body = axum::body::to_bytes(response.into_body(), 1_000)
+            .await
+            .unwrap();
+        assert_eq!(&body[..], br#"{"message":"Internal server error"}"#);
+        let metrics = app.metrics.render(&server.store.metrics(), &[]);
+        assert!(metrics.contains("runstone_panics_total 1"), "{metrics}");
+    }
 }

@@ -78,12 +78,15 @@ async fn serve(mut call: ReadCall) -> Answer {
 /// One line per key: the verifier key, the first size it signs and the last, `-` while it still
 /// signs.
 fn keys(log: &LogHead) -> String {
+    use std::fmt::Write as _;
+
     let mut text = String::new();
     for key in &log.keys {
         let to = key
             .to_size
             .map_or_else(|| "-".to_owned(), |size| size.to_string());
-        text.push_str(&format!("{} {} {to}\n", key.vkey, key.from_size));
+        writeln!(text, "{} {} {to}", key.vkey, key.from_size)
+            .expect("writing to a string succeeds");
     }
     text
 }

@@ -316,6 +316,8 @@ pub(crate) fn document_json(origin: &str) -> String {
 
 /// A page that lists the operations, without anything loaded from elsewhere.
 pub(crate) fn page() -> String {
+    use std::fmt::Write as _;
+
     let mut rows = String::new();
     for endpoint in endpoints() {
         let Some(docs) = &endpoint.docs else {
@@ -325,13 +327,15 @@ pub(crate) fn page() -> String {
             Access::Public => "anyone".to_owned(),
             Access::Organization(right) => format!("{right:?}"),
         };
-        rows.push_str(&format!(
-            "<tr><td><code>{}</code></td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>\n",
+        writeln!(
+            rows,
+            "<tr><td><code>{}</code></td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
             endpoint.method,
             escape(&endpoint.path),
             escape(docs.summary),
             escape(&who),
-        ));
+        )
+        .expect("writing to a string succeeds");
     }
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\

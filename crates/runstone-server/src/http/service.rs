@@ -39,10 +39,13 @@ async fn live(_: PublicCall) -> Answer {
 
 async fn metrics(call: PublicCall) -> Answer {
     let app = &call.parts.app;
-    let text = app.metrics.render(&[
-        (CACHE_BYTES, app.snapshots.bytes() as f64),
-        (LANE_ELEMENTS, app.lanes.elements() as f64),
-    ]);
+    let text = app.metrics.render(
+        &app.store.metrics(),
+        &[
+            (CACHE_BYTES, app.snapshots.bytes() as f64),
+            (LANE_ELEMENTS, app.lanes.elements() as f64),
+        ],
+    );
     const PROMETHEUS: HeaderValue =
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(answer::body(StatusCode::OK, PROMETHEUS, text))

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::app::error::AppError;
 
 /// How often it is looked whether observations are due.
-const OBSERVATION_CHECK: Duration = Duration::from_secs(60);
+const OBSERVATION_CHECK: Duration = Duration::from_mins(1);
 /// How often metrics are drained.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 

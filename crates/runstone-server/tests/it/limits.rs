@@ -206,3 +206,21 @@ async fn a_closed_store_is_told_with_a_time_to_come_back() {
         assert_eq!(server.get("/live", "").await.status.as_u16(), 200);
     }
 }
+
+#[tokio::test]
+async fn a_body_that_never_comes_does_not_wait_for_ever() {
+    let config = Config {
+        request_timeout: std::time::Duration::from_millis(50),
+        ..Config::default()
+    };
+    for server in servers_with(config).await {
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = Request::put("/api/v2/environments/acme")
+            .header("authorization", format!("Bearer {ADMIN}"))
+            .body(Body::from_stream(never))
+            .unwrap();
+        let reply = server.call(request).await;
+        assert_eq!(reply.status.as_u16(), 503);
+        assert_eq!(reply.header("retry-after"), "5");
+    }
+}

@@ -9,7 +9,7 @@ use crate::support::{ADMIN, fp, put_environment, servers};
 async fn what_is_wrong_is_named() {
     let good = json!({"digests": {"a": fp('a')}, "creationTimestamp": 1});
     let cases: Vec<(String, &str, String)> = vec![
-        ("".into(), "body", "Invalid JSON".into()),
+        (String::new(), "body", "Invalid JSON".into()),
         ("{".into(), "body", "Invalid JSON".into()),
         (
             "[]".into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use runstone_server::testing::TestServer;
 use serde_json::json;
 
-use crate::support::{ADMIN, fp, put_environment, read, server_report, servers};
+use crate::support::{ADMIN, fp, put_environment, read, report, server_report, servers};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_creates_of_one_name() {
@@ -112,5 +112,46 @@ async fn one_environment_at_once() {
         }
         let snapshots = read(&server, "/snapshots/acme/env?per_page=100").await;
         assert_eq!(snapshots.as_array().unwrap().len(), 20);
+    }
+}
+
+/// Two servers on one database: neither is misled by what it remembers.
+#[tokio::test]
+async fn two_servers_take_turns() {
+    for one in servers().await {
+        if one.clock_stands() {
+            continue;
+        }
+        let two = one.beside().await;
+        put_environment(&one, "env", "server").await;
+        let (a, b) = (fp('a'), fp('b'));
+        for (server, print, status) in [
+            (&one, &a, 201),
+            (&two, &a, 200),
+            (&one, &a, 200),
+            (&two, &b, 201),
+            (&one, &a, 201),
+            (&two, &b, 201),
+            (&two, &b, 200),
+            (&one, &b, 200),
+        ] {
+            let found = report(server, "env", &[("x", print, 1)]).await;
+            assert_eq!(found, status);
+        }
+        for server in [&one, &two] {
+            let latest = read(server, "/snapshots/acme/env/-1").await;
+            assert_eq!(
+                (&latest["index"], &latest["is_latest"]),
+                (&json!(4), &json!(true))
+            );
+        }
+        // What one saw, the other tells once it is shared.
+        let before = read(&one, "/environments/acme/env").await;
+        report(&two, "env", &[("x", &b, 1)]).await;
+        two.share_seen().await;
+        let after = read(&one, "/environments/acme/env").await;
+        assert!(before["last_reported_at"].as_f64() < after["last_reported_at"].as_f64());
+        let own = read(&two, "/environments/acme/env").await;
+        assert_eq!(own["last_reported_at"], after["last_reported_at"]);
     }
 }

@@ -26,6 +26,10 @@ service_accounts:
 pub const ADMIN: &str = "KEY-admin";
 
 /// Address of a PostgreSQL server for tests, if there is one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told of real services this way"
+)]
 pub fn postgres_url() -> Option<String> {
     std::env::var("RUNSTONE_TEST_POSTGRES_URL").ok()
 }

@@ -30,7 +30,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// The live environment with this name, or the contracted answer.
-async fn live_environment(
+pub(super) async fn live_environment(
     read: &mut Read,
     organization: &Organization,
     name: &str,

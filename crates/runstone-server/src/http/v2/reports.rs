@@ -11,7 +11,6 @@ use runstone_model::name::EnvironmentKind;
 use runstone_model::read::FieldErrors;
 use runstone_model::role::Right;
 
-use super::live_environment;
 use crate::app::error::AppError;
 use crate::app::lanes::{Arrived, Recorded};
 use crate::http::answer::{self, Answer};
@@ -119,9 +118,9 @@ async fn report(kind: EnvironmentKind, call: WriteCall) -> Answer {
     let claim = claim(&call.parts.headers)?;
     let name = call.parts.param("env_name").to_owned();
     let app = call.parts.app;
-    let mut read = app.read().await?;
-    let environment = live_environment(&mut read, &call.organization, &name).await?;
-    drop(read);
+    let environment = call
+        .environment
+        .ok_or_else(|| AppError::Internal("a report came without its environment".to_owned()))?;
     let arrived = Arrived {
         kind,
         body: call.body,
@@ -216,7 +215,9 @@ fn claim(headers: &HeaderMap) -> Result<Option<Claim>, FieldErrors> {
 fn instant(text: &str) -> Option<Micros> {
     if let Ok(seconds) = text.parse::<f64>() {
         const SECONDS_MAX: f64 = 253_402_300_799.0;
-        return (seconds >= 0.0 && seconds <= SECONDS_MAX).then(|| Micros::from_seconds(seconds));
+        return (0.0..=SECONDS_MAX)
+            .contains(&seconds)
+            .then(|| Micros::from_seconds(seconds));
     }
     let time: jiff::Timestamp = text.parse().ok()?;
     (time.as_microsecond() >= 0).then(|| Micros(time.as_microsecond()))
