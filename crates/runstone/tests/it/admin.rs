@@ -26,8 +26,12 @@ fn provisioning_works_with_and_without_a_server_and_changes_nothing_twice() {
         )
     };
     // A store is made where there is none.
-    let (created, _) = provision("provision.yml");
-    assert!(created >= 6, "{created}");
+    let (created, changed) = provision("provision.yml");
+    assert_eq!(
+        created + changed,
+        6,
+        "organizations, a user, roles and a key"
+    );
     assert_eq!(provision("provision.yml"), (0, 0));
 
     let running = place.serve();
@@ -85,7 +89,8 @@ fn provisioning_works_with_and_without_a_server_and_changes_nothing_twice() {
 fn fsck_and_rebuild_agree_and_damage_is_named() {
     let place = Place::new();
     let data = place.text("data");
-    let running = place.serve();
+    let base = ["--base-url", "https://runstone.example.com"];
+    let running = place.serve_with(&base);
     environment(&running, "prod", "server");
     for digits in ["ab", "bc", "cd", "abc"] {
         report(&running, "prod", digits);
@@ -101,7 +106,7 @@ fn fsck_and_rebuild_agree_and_damage_is_named() {
 
     place.ok(&["admin", "rebuild", "--data-dir", &data]);
     place.ok(&["admin", "fsck", "--data-dir", &data]);
-    let running = place.serve();
+    let running = place.serve_with(&base);
     assert_eq!(running.get("/api/v2/snapshots/acme/prod/2"), before);
     running.stop();
 

@@ -9,10 +9,13 @@ use crate::running::{
     KEY, Place, Running, block_on, environment, log_size, report, request, server_report,
 };
 
+/// Links in answers that do not change with the port.
+const BASE: [&str; 2] = ["--base-url", "https://runstone.example.com"];
+
 #[test]
 fn a_restart_keeps_everything_and_provisions_nothing_twice() {
     let place = Place::new();
-    let running = place.serve();
+    let running = place.serve_with(&BASE);
     environment(&running, "prod", "server");
     assert!(report(&running, "prod", "ab"));
     assert!(!report(&running, "prod", "ba"), "the order means nothing");
@@ -28,7 +31,7 @@ fn a_restart_keeps_everything_and_provisions_nothing_twice() {
         "the socket goes with the server"
     );
 
-    let running = place.serve();
+    let running = place.serve_with(&BASE);
     assert_eq!(log_size(&running), size);
     assert_eq!(running.raw("GET", "/log/acme/checkpoint", None).1, note);
     assert_eq!(running.get("/api/v2/snapshots/acme/prod/2"), snapshot);
