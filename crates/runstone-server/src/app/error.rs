@@ -1,7 +1,6 @@
-//! What can go wrong in a use case, and the one place that gives each case its status.
+//! What can go wrong in a use case. Which status and body each case is answered with is told in
+//! `http::answer`.
 
-use axum::http::StatusCode;
-use runstone_api::error::ErrorBody;
 use runstone_model::command::Refusal;
 use runstone_model::read::FieldErrors;
 use runstone_store::{DbError, SubmitError};
@@ -15,9 +14,12 @@ pub(crate) enum AppError {
     /// The model refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A contracted answer.
-    #[error("{1}")]
-    Answer(StatusCode, String),
+    /// There is nothing with this name or at this place.
+    #[error("{0}")]
+    Missing(String),
+    /// What was asked cannot be meant.
+    #[error("{0}")]
+    Bad(String),
     /// The body is larger than allowed.
     #[error("the request body exceeds the limit of {limit} bytes")]
     BodyTooLarge { limit: usize },
@@ -85,80 +87,14 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Status of a refusal.
-fn status_of(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
-        Refusal::Forbidden | Refusal::ForbiddenToArchive => StatusCode::FORBIDDEN,
-        Refusal::EnvironmentMissing { .. }
-        | Refusal::EnvironmentArchived { .. }
-        | Refusal::PolicyMissing { .. }
-        | Refusal::OrganizationMissing { .. }
-        | Refusal::UserMissing { .. }
-        | Refusal::AccountMissing { .. } => StatusCode::NOT_FOUND,
-        Refusal::EnvironmentExists { .. }
-        | Refusal::EnvironmentOfOtherKind { .. }
-        | Refusal::MemberIsLogical
-        | Refusal::NotLogical { .. }
-        | Refusal::ReportToLogical { .. }
-        | Refusal::ReportOfOtherKind { .. }
-        | Refusal::OrganizationOfOtherKind { .. }
-        | Refusal::KeyInUse { .. }
-        | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
-    }
-}
-
 impl AppError {
-    /// Nothing with this name, or nothing at this place: 404.
+    /// There is nothing with this name or at this place.
     pub(crate) fn missing(message: impl Into<String>) -> Self {
-        Self::Answer(StatusCode::NOT_FOUND, message.into())
+        Self::Missing(message.into())
     }
 
-    /// What was asked cannot be meant: 400.
+    /// What was asked cannot be meant.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
-        Self::Answer(StatusCode::BAD_REQUEST, message.into())
-    }
-
-    /// Status, body and seconds to wait. What callers must not see is told by the status only.
-    pub(crate) fn answer(&self) -> (StatusCode, ErrorBody, Option<u64>) {
-        let text = || ErrorBody::new(self.to_string());
-        match self {
-            Self::Fields(errors) => (
-                StatusCode::BAD_REQUEST,
-                ErrorBody::validation(errors.0.clone()),
-                None,
-            ),
-            Self::Refused(refusal) => (status_of(refusal), text(), None),
-            Self::Answer(status, _) => (*status, text(), None),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, text(), None),
-            Self::Busy {
-                retry_after_seconds,
-            } => (
-                StatusCode::TOO_MANY_REQUESTS,
-                ErrorBody::new("Too many requests"),
-                Some(*retry_after_seconds),
-            ),
-            Self::Unavailable {
-                retry_after_seconds,
-                ..
-            } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                ErrorBody::new("The store is not available at the moment, try again later"),
-                Some(*retry_after_seconds),
-            ),
-            Self::Internal(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                ErrorBody::new("Internal server error"),
-                None,
-            ),
-        }
-    }
-
-    /// What is logged beside the answer, if the answer does not say it.
-    pub(crate) fn hidden(&self) -> Option<String> {
-        match self {
-            Self::Unavailable { .. } | Self::Internal(_) => Some(self.to_string()),
-            _ => None,
-        }
+        Self::Bad(message.into())
     }
 }

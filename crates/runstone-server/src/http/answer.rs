@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use runstone_api::error::ErrorBody;
+use runstone_model::command::Refusal;
 use serde::Serialize;
 
 use crate::app::error::AppError;
@@ -62,28 +64,100 @@ pub(crate) fn cached(mut response: Response<Body>, control: HeaderValue) -> Resp
     response
 }
 
-/// What was logged about an error is kept beside the answer for the edge, which knows the
-/// request's id.
+/// What an answer does not say, for the edge, which logs it once with the request's id.
 #[derive(Debug, Clone)]
 pub(crate) struct Hidden(pub(crate) String);
 
+/// Status of a refusal.
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+        Refusal::Forbidden | Refusal::ForbiddenToArchive => StatusCode::FORBIDDEN,
+        Refusal::EnvironmentMissing { .. }
+        | Refusal::EnvironmentArchived { .. }
+        | Refusal::PolicyMissing { .. }
+        | Refusal::OrganizationMissing { .. }
+        | Refusal::UserMissing { .. }
+        | Refusal::AccountMissing { .. } => StatusCode::NOT_FOUND,
+        Refusal::EnvironmentExists { .. }
+        | Refusal::EnvironmentOfOtherKind { .. }
+        | Refusal::MemberIsLogical
+        | Refusal::NotLogical { .. }
+        | Refusal::ReportToLogical { .. }
+        | Refusal::ReportOfOtherKind { .. }
+        | Refusal::OrganizationOfOtherKind { .. }
+        | Refusal::KeyInUse { .. }
+        | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Status and body of an error, the one place that tells them. What callers must not see is told
+/// by the status only.
+fn shown(error: &AppError) -> (StatusCode, ErrorBody) {
+    let text = || ErrorBody::new(error.to_string());
+    match error {
+        AppError::Fields(errors) => (
+            StatusCode::BAD_REQUEST,
+            ErrorBody::validation(errors.0.clone()),
+        ),
+        AppError::Refused(refusal) => (status_of(refusal), text()),
+        AppError::Missing(_) => (StatusCode::NOT_FOUND, text()),
+        AppError::Bad(_) => (StatusCode::BAD_REQUEST, text()),
+        AppError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, text()),
+        AppError::Busy { .. } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorBody::new("Too many requests"),
+        ),
+        AppError::Unavailable { .. } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorBody::new("The store is not available at the moment, try again later"),
+        ),
+        AppError::Internal(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorBody::new("Internal server error"),
+        ),
+    }
+}
+
+/// A message with a status.
+pub(crate) fn message(status: StatusCode, message: impl Into<String>) -> Response<Body> {
+    let bytes = serde_json::to_vec(&ErrorBody::new(message));
+    body(status, JSON, bytes.expect("texts can be written to memory"))
+}
+
+/// The server itself, not the store, cannot serve a request now: 503.
+pub(crate) fn later(text: &str, retry_after_seconds: u64) -> Response<Body> {
+    let mut response = message(StatusCode::SERVICE_UNAVAILABLE, text);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+    response
+}
+
 /// An error in the contracted form.
 pub(crate) fn error(error: &AppError) -> Response<Body> {
-    let (status, text, retry_after) = error.answer();
+    let (status, text) = shown(error);
     let bytes = serde_json::to_vec(&text).expect("texts can be written to memory");
     let mut response = body(status, JSON, bytes);
-    if let Some(seconds) = retry_after {
+    if let AppError::Busy {
+        retry_after_seconds,
+    }
+    | AppError::Unavailable {
+        retry_after_seconds,
+        ..
+    } = error
+    {
         response
             .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from(seconds));
+            .insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
         response
             .headers_mut()
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let Some(hidden) = error.hidden() {
-        response.extensions_mut().insert(Hidden(hidden));
+    if let AppError::Unavailable { .. } | AppError::Internal(_) = error {
+        response.extensions_mut().insert(Hidden(error.to_string()));
     }
     response
 }

@@ -12,7 +12,6 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
 use futures_util::FutureExt as _;
-use runstone_api::error::ErrorBody;
 use runstone_api::path::{API, API_ALIAS};
 
 use super::answer::{self, Hidden, JSON};
@@ -104,9 +103,8 @@ pub(crate) async fn edge(
     {
         // Answers of the libraries below are empty or plain text; clients read JSON only.
         let reason = status.canonical_reason().unwrap_or("Error");
-        let bytes = serde_json::to_vec(&ErrorBody::new(reason)).expect("texts can be written");
         let headers = std::mem::take(response.headers_mut());
-        response = answer::body(status, JSON, bytes);
+        response = answer::message(status, reason);
         for (name, value) in &headers {
             if name == axum::http::header::ALLOW || name == axum::http::header::RETRY_AFTER {
                 response.headers_mut().insert(name, value.clone());
@@ -149,10 +147,7 @@ pub(crate) async fn edge(
 async fn guarded(app: &App, id: &str, request: Request, next: Next) -> Response<Body> {
     let app = Arc::clone(app);
     let Ok(_slot) = app.slots.try_acquire() else {
-        return answer::error(&AppError::Unavailable {
-            reason: "too many requests are in work".to_owned(),
-            retry_after_seconds: 1,
-        });
+        return answer::later("The server is busy, try again later", 1);
     };
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(app.config.request_timeout, handled).await {
@@ -170,10 +165,7 @@ async fn guarded(app: &App, id: &str, request: Request, next: Next) -> Response<
             response.extensions_mut().remove::<Hidden>();
             response
         }
-        Err(_) => answer::error(&AppError::Unavailable {
-            reason: "the request took longer than the limit".to_owned(),
-            retry_after_seconds: 5,
-        }),
+        Err(_) => answer::later("The request took too long, try again later", 5),
     }
 }
 
@@ -187,10 +179,10 @@ pub(crate) async fn not_found(uri: Uri) -> Response<Body> {
 
 /// The answer where there is a route, but not for this method.
 pub(crate) async fn method_not_allowed(method: Method) -> Response<Body> {
-    answer::error(&AppError::Answer(
+    answer::message(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("The method {method} is not allowed here"),
-    ))
+    )
 }
 
 #[cfg(test)]

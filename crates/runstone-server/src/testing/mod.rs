@@ -2,7 +2,7 @@
 //! seed, a store in a folder of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -17,40 +17,12 @@ use crate::config::Config;
 use crate::provision::Plan;
 use crate::serve::Server;
 
+mod clock;
+
+pub use clock::TestClock;
+
 /// 2026-04-01T00:00:00Z.
 pub const START: Micros = Micros(1_775_001_600_000_000);
-
-/// A clock that moves only when told; on PostgreSQL, where the database's clock counts, the
-/// machine's.
-pub struct TestClock(Option<AtomicI64>);
-
-impl TestClock {
-    /// A clock that stands at `at`.
-    pub fn standing(at: Micros) -> Self {
-        Self(Some(AtomicI64::new(at.0)))
-    }
-
-    /// The machine's clock.
-    pub fn real() -> Self {
-        Self(None)
-    }
-
-    /// Moves on, if it stands.
-    pub fn advance_seconds(&self, seconds: i64) {
-        if let Some(at) = &self.0 {
-            at.fetch_add(seconds * Micros::SECOND, Ordering::SeqCst);
-        }
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Micros {
-        match &self.0 {
-            Some(at) => Micros(at.load(Ordering::SeqCst)),
-            None => Micros(jiff::Timestamp::now().as_microsecond()),
-        }
-    }
-}
 
 /// Bytes that follow from a seed.
 pub struct TestRandom {
@@ -190,7 +162,7 @@ impl TestServer {
 
     /// Whether its clock stands until it is moved.
     pub fn clock_stands(&self) -> bool {
-        self.clock.0.is_some()
+        self.clock.stands()
     }
 
     /// Applies a provisioning file.
