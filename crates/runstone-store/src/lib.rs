@@ -478,7 +478,12 @@ fn lock_directory(directory: &std::path::Path) -> Result<std::fs::File, OpenErro
         path: directory.to_owned(),
         source,
     };
-    std::fs::create_dir_all(directory).map_err(fail)?;
+    // What is in it is for its owner only: verifiers of keys, and people's texts.
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(fail)?;
     let lock = std::fs::OpenOptions::new()
         .create(true)
         .truncate(false)
