@@ -751,6 +751,25 @@ impl Walk {
                 size: stated,
                 root,
                 ..
+            } if size == 0 => {
+                // An epoch of no entries left nothing behind but its name in this entry: the
+                // rows are those of the new one already.
+                let begins = origin.rsplit_once('/').map(|(prefix, _)| prefix)
+                    == self.origin.rsplit_once('/').map(|(prefix, _)| prefix);
+                if !begins
+                    || *epoch != self.epoch
+                    || *stated != 0
+                    || root.0 != self.edge.root()
+                {
+                    problem("does not continue from the log before it".to_owned());
+                }
+            }
+            Event::EpochBegun {
+                epoch,
+                origin,
+                size: stated,
+                root,
+                ..
             } => {
                 if *origin != self.origin || *stated != size || root.0 != self.edge.root() {
                     problem("does not continue from the log before it".to_owned());

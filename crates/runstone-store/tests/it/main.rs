@@ -2,9 +2,13 @@
 //! in `RUNSTONE_TEST_POSTGRES_URL`, on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod backup;
 mod behaviour;
 mod crash;
+mod epoch;
 mod faults;
+mod fsck;
+mod guard;
 mod history;
 mod rebuild;
 mod servers;

@@ -197,9 +197,9 @@ pub fn options_of(bench: &Bench) -> Options {
     options(&bench.engine, &bench.folder, bench.clock.clone(), 77)
 }
 
-/// Options of a store in another folder with the keys of a bench.
+/// Options of a store in another folder, at a later time.
 pub fn options_in(engine: &Engine, folder: &tempfile::TempDir) -> Options {
-    let clock = Arc::new(TestClock::at(1_790_000_900_000_000));
+    let clock = Arc::new(TestClock::at(1_990_000_000_000_000));
     options(engine, folder, clock, 78)
 }
 

@@ -1,0 +1,340 @@
+//! Every damaged byte is named, or changes nothing that anyone can read (T2).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use runstone_store::{Engine, Options, Store, fsck};
+
+use crate::stories::{dump, live, options_of, try_dump_file};
+use crate::support::{benches, options, postgres_url};
+
+fn problems(report: &runstone_store::Report) -> Vec<String> {
+    report.problems.iter().map(ToString::to_string).collect()
+}
+
+/// Runs SQL on the file of a closed store.
+fn damage(engine: &Engine, sql: &str) {
+    let Engine::Sqlite { directory } = engine else {
+        panic!("only SQLite is damaged here");
+    };
+    let connection = rusqlite::Connection::open(directory.join("runstone.db")).unwrap();
+    connection.execute_batch(sql).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_damage_is_named_with_its_record() {
+    let bench = benches(30).await.remove(0);
+    live(&bench, 30, 900).await;
+    bench.store.seal_all().await.unwrap();
+    bench.store.close().await;
+    let options = options_of(&bench);
+    let Engine::Sqlite { directory } = &bench.engine else {
+        panic!("the first bench is SQLite");
+    };
+    let file = directory.join("runstone.db");
+    assert_eq!(problems(&fsck(&options, &mut |_| {}).await.unwrap()), [""; 0]);
+    let good = std::fs::read(&file).unwrap();
+    let blob = find_blob(&bench.folder.path().join("blobs"));
+    let cases = [
+        (
+            "UPDATE entries SET leaf = zeroblob(32) WHERE organization = 1 AND position = 300",
+            "log acme, entry 300: does not have the leaf hash",
+        ),
+        (
+            "DELETE FROM entries WHERE organization = 1 AND position = 300",
+            "log acme: the store is damaged: entries 256 to",
+        ),
+        (
+            "INSERT INTO entries SELECT organization, 100000, leaf, bytes, batch FROM entries WHERE organization = 1 AND position = 300",
+            "table entries, organization 1, position 100000: belongs to no log",
+        ),
+        (
+            "UPDATE bundles SET bytes = substr(bytes, 1, length(bytes) - 1) WHERE organization = 1 AND n = 0",
+            "log acme",
+        ),
+        (
+            "UPDATE tiles SET bytes = zeroblob(8192) WHERE organization = 1 AND level = 0 AND n = 0",
+            "log acme, tile 0/0: hash 0",
+        ),
+        (
+            "DELETE FROM tiles WHERE organization = 1",
+            "log acme, tile 0/0: is missing",
+        ),
+        (
+            "INSERT INTO tiles VALUES (1, 3, 0, zeroblob(8192))",
+            "log acme, tile 3/0: is not in the tree",
+        ),
+        (
+            "DELETE FROM bodies WHERE organization = 0 AND entry = 0 AND position = 0",
+            "log _server, entry 0, body 0: is missing, and no entry erased it",
+        ),
+        (
+            "INSERT INTO bodies VALUES (0, 0, 5, 0, 0, 1, x'00')",
+            "log _server, entry 0, body 5: is named by no entry",
+        ),
+        (
+            "UPDATE bodies SET private = 0 WHERE organization = 0 AND entry = 0",
+            "log _server, entry 0, body 0: is marked private or plain wrongly",
+        ),
+        (
+            "UPDATE bodies SET bytes = zeroblob(40), encoding = 0, bytes_total = 40 WHERE organization = 0 AND entry = 0",
+            "log _server, entry 0, body 0: is not the one the entry names",
+        ),
+        (
+            "UPDATE heads SET root = zeroblob(32) WHERE organization = 1",
+            "log acme, head: root is not what the entries give",
+        ),
+        (
+            "UPDATE heads SET last_at = last_at + 1 WHERE organization = 2",
+            "log umbrella, head: last_at is not",
+        ),
+        (
+            "UPDATE heads SET note = replace(note, 'A', 'B') WHERE organization = 1",
+            "log acme, head: note is not",
+        ),
+        (
+            "UPDATE heads SET name = 'other' WHERE organization = 1",
+            "table heads, organization 1: the server's log has no organization",
+        ),
+        (
+            "UPDATE epochs SET to_size = 3 WHERE organization = 1",
+            "log acme, table epochs, organization 1, from_size 0: to_size is not",
+        ),
+        (
+            "UPDATE log_keys SET until_at = 3 WHERE organization = 1",
+            "log acme, table log_keys, organization 1, from_size 0, generation 0: until_at is not",
+        ),
+        (
+            "UPDATE records SET prefix = prefix + 1 WHERE organization = 1 AND no = 1",
+            "table records, organization 1, no 1: prefix is not",
+        ),
+        (
+            "UPDATE meta SET value = zeroblob(32)",
+            "table meta: the key file is not the one",
+        ),
+        (
+            "DROP INDEX records_by_prefix",
+            "schema of records_by_prefix: is not what",
+        ),
+        (
+            "CREATE TABLE more (a)",
+            "schema of more: is unknown",
+        ),
+    ];
+    for (sql, expected) in cases {
+        std::fs::write(&file, &good).unwrap();
+        damage(&bench.engine, sql);
+        let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+        assert!(
+            told.iter().any(|line| line.starts_with(expected)),
+            "{sql}\n{told:#?}"
+        );
+    }
+    std::fs::write(&file, &good).unwrap();
+    // A body outside the database.
+    let bytes = std::fs::read(&blob).unwrap();
+    std::fs::write(&blob, &bytes[1..]).unwrap();
+    let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+    assert!(told.iter().any(|line| line.contains(", body 0: ")), "{told:#?}");
+    std::fs::remove_file(&blob).unwrap();
+    let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+    assert!(
+        told.iter()
+            .any(|line| line.ends_with("body 0: is missing from the blob store")),
+        "{told:#?}"
+    );
+    std::fs::write(&blob, &bytes).unwrap();
+    assert_eq!(problems(&fsck(&options, &mut |_| {}).await.unwrap()), [""; 0]);
+}
+
+fn find_blob(folder: &Path) -> PathBuf {
+    files(folder)
+        .into_iter()
+        .next()
+        .expect("the history has a large body")
+}
+
+/// All files below a folder, in order.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What the public reads and the logs answer; an error is an answer too.
+async fn answers(options: &Options) -> Result<Vec<String>, String> {
+    let store = Store::open(Options {
+        create_key_file: false,
+        ..options.clone()
+    })
+    .await
+    .map_err(|error| error.to_string())?;
+    let result = read_all(&store).await.map_err(|error| error.to_string());
+    store.close().await;
+    result
+}
+
+async fn read_all(store: &Store) -> Result<Vec<String>, runstone_store::ReadError> {
+    let mut told = Vec::new();
+    let mut read = store.read().await?;
+    let organizations = read.organizations().await?;
+    told.push(format!("{organizations:?}"));
+    let mut logs = vec![runstone_model::fact::SERVER];
+    logs.extend(organizations.iter().map(|organization| organization.no));
+    for no in logs {
+        let Some(head) = read.log(no, None).await? else {
+            told.push("no log".to_owned());
+            continue;
+        };
+        told.push(format!("{head:?}"));
+        for n in 0..head.size.div_ceil(256) {
+            let width = (head.size - n * 256).min(256);
+            let width = u8::try_from(width).ok();
+            told.push(format!("{:?}", read.bundle(no, head.size, n, width).await?));
+            told.push(format!("{:?}", read.tile(no, head.size, 0, n, width).await?));
+        }
+        for index in 0..head.size {
+            told.push(format!("{:?}", read.body(no, index, 0).await?));
+        }
+        for environment in read.environments(no).await? {
+            told.push(format!("{environment:?}"));
+            for snapshot in 1..=environment.snapshots {
+                told.push(format!(
+                    "{:?}",
+                    read.running(no, environment.no, snapshot).await?
+                ));
+            }
+            told.push(format!(
+                "{:?}",
+                read.changes(no, environment.no, 1, environment.snapshots)
+                    .await?
+            ));
+        }
+        let records = read.records_by_prefix(no, "", 1_000).await?;
+        let numbers: Vec<_> = records.iter().map(|record| record.no).collect();
+        told.push(format!("{records:?}"));
+        told.push(format!("{:?}", read.runs(no, &numbers).await?));
+    }
+    Ok(told)
+}
+
+/// Copies a folder with everything below it.
+fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(&file, &target).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_is_named_or_changes_nothing() {
+    #[expect(clippy::disallowed_methods, reason = "tests are told how thorough to be this way")]
+    let thorough = std::env::var("RUNSTONE_TEST_THOROUGH").is_ok();
+    let bench = benches(31).await.remove(0);
+    live(&bench, 31, 640).await;
+    assert!(bench.store.seal_all().await.unwrap() > 0, "a bundle is sealed");
+    bench.store.close().await;
+    let good = options_of(&bench);
+    assert_eq!(problems(&fsck(&good, &mut |_| {}).await.unwrap()), [""; 0]);
+    let expected = answers(&good).await.unwrap();
+    let tables = dump(&good).await;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    copy_folder(bench.folder.path(), folder.path());
+    let engine = Engine::Sqlite {
+        directory: folder.path().join("data"),
+    };
+    let copy = options(&engine, &folder, bench.clock.clone(), 31);
+    let database = folder.path().join("data/runstone.db");
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in files(folder.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        // Odd steps, so that all places within a page are met.
+        let step = match (thorough, bytes.len()) {
+            (true, _) | (_, 0..64) => 1,
+            (false, 64..1_000) => 7,
+            (false, size) => (size / 150) | 1,
+        };
+        for at in (0..bytes.len()).step_by(step) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            std::fs::write(&file, &flipped).unwrap();
+            let named = match fsck(&copy, &mut |_| {}).await {
+                Ok(report) => !report.problems.is_empty(),
+                Err(_) => true,
+            };
+            if named {
+                *counts.entry("named").or_default() += 1;
+            } else {
+                *counts.entry("unnoticed").or_default() += 1;
+                let place = format!("byte {at} of {}", file.display());
+                let mut found = try_dump_file(&database).expect(&place);
+                found.insert("seen".to_owned(), tables["seen"].clone());
+                assert_eq!(found, tables, "{place}");
+                assert_eq!(answers(&copy).await.as_ref(), Ok(&expected), "{place}");
+            }
+            // Opening may have changed any file.
+            std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+            copy_folder(bench.folder.path(), folder.path());
+        }
+        std::fs::write(&file, &bytes).unwrap();
+    }
+    assert!(counts["named"] > 100, "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_checked_while_it_is_written() {
+    for bench in benches(32).await {
+        live(&bench, 32, 300).await;
+        let options = options_of(&bench);
+        let report = fsck(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(problems(&report), [""; 0]);
+        assert_eq!(report.counts.logs, 3);
+        bench.store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_on_postgresql_is_named_too() {
+    if postgres_url().is_none() {
+        return;
+    }
+    let bench = benches(33).await.remove(1);
+    live(&bench, 33, 300).await;
+    bench.store.close().await;
+    let Engine::Postgres { url } = &bench.engine else {
+        panic!("the second bench is PostgreSQL");
+    };
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+        .batch_execute(
+            "UPDATE snapshots SET running = running + 1 WHERE organization = 1 AND environment = 1 AND no = 1; \
+             UPDATE entries SET leaf = '\\x00' || substr(leaf, 2) WHERE organization = 1 AND position = 3",
+        )
+        .await
+        .unwrap();
+    let told = problems(&fsck(&options_of(&bench), &mut |_| {}).await.unwrap());
+    assert!(
+        told.contains(&"log acme, entry 3: does not have the leaf hash stored with it".to_owned()),
+        "{told:#?}"
+    );
+    assert!(
+        told.contains(
+            &"table snapshots, organization 1, environment 1, no 1: running is not what the entries give"
+                .to_owned()
+        ),
+        "{told:#?}"
+    );
+}
