@@ -1,5 +1,6 @@
 //! `admin backup`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -44,7 +45,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         done.files, done.bytes
     );
     for (origin, size) in &done.logs {
-        text.push_str(&format!("\n  {origin}: {size} entries"));
+        let _ = write!(text, "\n  {origin}: {size} entries");
     }
     tell(
         context,

@@ -1,8 +1,10 @@
 //! `admin fsck`.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
-use super::{check_output, count, existing, progress, tell};
+use super::{check_output, count, counted, existing, progress, tell};
 use crate::context::Context;
 use crate::grammar::command::{Command, Needs};
 use crate::grammar::flag::OUTPUT;
@@ -27,16 +29,17 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let counts = &report.counts;
     let mut text = String::new();
     for problem in &report.problems {
-        text.push_str(&format!("{problem}\n"));
+        let _ = writeln!(text, "{problem}");
     }
-    text.push_str(&format!(
+    let _ = write!(
+        text,
         "checked {}, {}, {}, {} and {}",
         count(counts.logs, "log"),
-        count(counts.entries, "entry").replace("entrys", "entries"),
-        count(counts.bodies, "body").replace("bodys", "bodies"),
+        counted(counts.entries, "entry", "entries"),
+        counted(counts.bodies, "body", "bodies"),
         count(counts.tiles, "tile"),
         count(counts.rows, "row"),
-    ));
+    );
     let json = json!({
         "problems": report.problems.iter().map(|problem| json!({
             "place": problem.place, "what": problem.what,

@@ -149,11 +149,12 @@ pub fn check_output(context: &Context) -> anyhow::Result<()> {
 
 /// `1 thing`, `2 things`.
 pub fn count(number: u64, thing: &str) -> String {
-    if number == 1 {
-        format!("1 {thing}")
-    } else {
-        format!("{number} {thing}s")
-    }
+    counted(number, thing, &format!("{thing}s"))
+}
+
+/// The same for words with a plural of their own.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// Says that a command needs the store for itself, where a server has it.

@@ -1,5 +1,7 @@
 //! `admin new-epoch`.
 
+use std::fmt::Write as _;
+
 use runstone_server::admin_socket::{EpochAnswer, NewEpochRequest};
 use serde_json::json;
 
@@ -56,10 +58,11 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
                 epoch.new_origin, epoch.old_origin, epoch.size
             );
             if epoch.signed_size > epoch.size {
-                line.push_str(&format!(
+                let _ = write!(
+                    line,
                     "; {} that were signed are lost",
                     epoch.signed_size - epoch.size
-                ));
+                );
             }
             line
         })

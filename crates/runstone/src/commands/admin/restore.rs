@@ -1,5 +1,6 @@
 //! `admin restore`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -37,13 +38,14 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         .map_err(|error| alone(error, "restore"))?;
     let mut text = format!("restored from {folder}");
     for (origin, size) in &restored.logs {
-        text.push_str(&format!("\n  {origin}: {size} entries"));
+        let _ = write!(text, "\n  {origin}: {size} entries");
     }
     for origin in &restored.stopped {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "\n{origin} is behind what was signed: writes are refused until '{} admin new-epoch --reason TEXT'",
             context.program()
-        ));
+        );
     }
     tell(
         context,

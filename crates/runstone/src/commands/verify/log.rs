@@ -484,3 +484,244 @@ fn check_across(reading: &Reading, old: &Checkpoint, new: &Checkpoint) -> Result
         _ => Err(Fault::Inconsistent(old.size)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use std::collections::BTreeMap;
+
+    use runstone_journal::merkle::Edge;
+    use runstone_journal::note::Signer;
+    use runstone_journal::tile::{TilePath, all_tiles, encode_bundle};
+    use runstone_journal::verify::FetchError;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A log in memory, in its current epoch.
+    #[derive(Clone)]
+    struct Log {
+        entries: Vec<Vec<u8>>,
+        origin: String,
+        shown: Vec<String>,
+    }
+
+    fn signer(origin: &str) -> Signer {
+        let mut seed = [0; 32];
+        for (at, byte) in origin.bytes().enumerate() {
+            seed[at % 32] ^= byte;
+        }
+        Signer::new(origin, &seed).unwrap()
+    }
+
+    fn key(origin: &str) -> VerifierKey {
+        signer(origin).verifier_key().clone()
+    }
+
+    impl Log {
+        fn new() -> Self {
+            let origin = "host/log/acme/00000000".to_owned();
+            Self {
+                entries: Vec::new(),
+                shown: vec![key(&origin).to_string()],
+                origin,
+            }
+        }
+
+        fn push(&mut self, count: usize) {
+            for _ in 0..count {
+                let number = self.entries.len();
+                let entry = json!({"event": "SnapshotRecorded", "number": number});
+                self.entries.push(entry.to_string().into_bytes());
+            }
+        }
+
+        fn edge(&self) -> Edge {
+            let mut edge = Edge::new();
+            for entry in &self.entries {
+                edge.push(leaf_hash(entry), &mut |_| {});
+            }
+            edge
+        }
+
+        fn begin(&mut self, epoch: &str, signed_size: u64) {
+            self.begin_as(
+                epoch,
+                json!({
+                    "epoch": epoch,
+                    "origin": self.origin,
+                    "root": runstone_model::id::encode_hex(&self.edge().root()),
+                    "size": self.entries.len(),
+                    "signed_size": signed_size,
+                }),
+            );
+        }
+
+        fn begin_as(&mut self, epoch: &str, data: Value) {
+            // Members of entries are sorted, and this one would be so without the help of a map.
+            self.entries
+                .push(format!("{{\"data\":{data},\"event\":\"EpochBegun\"}}").into_bytes());
+            self.origin = format!("host/log/acme/{epoch}");
+            self.shown.push(key(&self.origin).to_string());
+        }
+
+        fn files(&self) -> Files {
+            let mut files = BTreeMap::new();
+            let edge = self.edge();
+            let size = self.entries.len() as u64;
+            let checkpoint = Checkpoint {
+                origin: self.origin.clone(),
+                size,
+                root: edge.root(),
+            };
+            let note = checkpoint.sign(&[&signer(&self.origin)]).unwrap();
+            files.insert("checkpoint".to_owned(), note.to_string().into_bytes());
+            let keys: String = self
+                .shown
+                .iter()
+                .map(|key| format!("{key} 0 -\n"))
+                .collect();
+            files.insert("keys".to_owned(), keys.into_bytes());
+            // Small enough for one tile of each level.
+            assert!(size < 256);
+            for path in all_tiles(size) {
+                files.insert(path.to_string(), edge.partial(0).to_vec());
+            }
+            if size > 0 {
+                let entries = TilePath::at_size(runstone_journal::tile::TileKind::Entries, 0, size);
+                files.insert(
+                    entries.unwrap().to_string(),
+                    encode_bundle(&self.entries).unwrap(),
+                );
+            }
+            Files(files)
+        }
+    }
+
+    struct Files(BTreeMap<String, Vec<u8>>);
+
+    impl Fetch for Files {
+        fn fetch(&mut self, path: &str) -> Result<Option<Vec<u8>>, FetchError> {
+            Ok(self.0.get(path).cloned())
+        }
+    }
+
+    fn check(log: &Log, pinned: &[VerifierKey], memory: Option<&Memory>) -> Result<Verdict, Fault> {
+        verify(&mut log.files(), pinned, memory, false)
+    }
+
+    /// What a first verification remembers.
+    fn remembered(log: &Log) -> Memory {
+        check(log, &[], None).unwrap().remember(None)
+    }
+
+    #[test]
+    fn a_new_epoch_is_followed_only_with_its_key() {
+        let mut log = Log::new();
+        log.push(5);
+        let memory = remembered(&log);
+        assert!(memory.first_use);
+        log.push(2);
+        log.begin("11111111", 7);
+        log.push(3);
+        let error = check(&log, &[], Some(&memory)).unwrap_err();
+        assert!(
+            matches!(&error, Fault::OtherOrigin { origin, shown } if *origin == log.origin && shown.contains("11111111+")),
+            "{error}"
+        );
+        let verdict = check(&log, &[key(&log.origin)], Some(&memory)).unwrap();
+        assert_eq!(verdict.lost, []);
+        assert_eq!(verdict.extends.unwrap().size, 5);
+        assert_eq!(verdict.findings.len(), 1);
+    }
+
+    #[test]
+    fn a_gap_between_epochs_is_lost_and_stays_so() {
+        let mut log = Log::new();
+        log.push(5);
+        let mut longer = log.clone();
+        longer.push(4);
+        let memory = remembered(&longer);
+        // The new epoch admits to six signed entries; nine were seen here.
+        log.begin("11111111", 6);
+        log.push(1);
+        let keys = [key(&log.origin)];
+        let lost = vec![Lost {
+            origin: "host/log/acme/00000000".to_owned(),
+            from: 5,
+            to: 9,
+        }];
+        let verdict = check(&log, &keys, Some(&memory)).unwrap();
+        assert_eq!(verdict.lost, lost);
+        let memory = verdict.remember(Some(&memory));
+        log.push(1);
+        assert_eq!(check(&log, &keys, Some(&memory)).unwrap().lost, lost);
+        let again = verify(&mut log.files(), &keys, Some(&memory), true).unwrap();
+        assert_eq!(again.lost, lost, "also when all is read again");
+        // Who never saw the nine is told of the six.
+        let first = check(&log, &keys, None).unwrap();
+        assert_eq!((first.lost[0].from, first.lost[0].to), (5, 6));
+    }
+
+    #[test]
+    fn an_epoch_that_says_what_is_not_so_is_refused() {
+        let begin = |change: &dyn Fn(&mut Value)| {
+            let mut log = Log::new();
+            log.push(5);
+            let mut data = json!({
+                "epoch": "11111111",
+                "origin": log.origin,
+                "root": runstone_model::id::encode_hex(&log.edge().root()),
+                "size": 5,
+                "signed_size": 5,
+            });
+            change(&mut data);
+            log.begin_as("11111111", data);
+            check(&log, &[key(&log.origin)], None)
+        };
+        assert!(begin(&|_| {}).is_ok());
+        let refused = |change: &dyn Fn(&mut Value), expected: &str| {
+            let error = begin(change).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        refused(
+            &|data| data["size"] = json!(4),
+            "it says that it continues 4 entries",
+        );
+        refused(&|data| data["root"] = json!("00"), "another root");
+        refused(&|data| data["epoch"] = json!("22222222"), "is called");
+        refused(&|data| data["origin"] = json!("h/log/x/0"), "is called");
+        refused(
+            &|data| data["signed_size"] = Value::Null,
+            "has no signed_size",
+        );
+    }
+
+    #[test]
+    fn changed_history_is_found_across_epochs() {
+        let mut log = Log::new();
+        log.push(5);
+        let memory = remembered(&log);
+        let mut other = Log::new();
+        other.push(6);
+        other.entries[2] = b"{}".to_vec();
+        other.begin("11111111", 6);
+        let error = check(&other, &[key(&other.origin)], Some(&memory)).unwrap_err();
+        assert!(matches!(error, Fault::Inconsistent(5)), "{error}");
+        // The same name, and no epoch that leads there.
+        let mut stranger = Log::new();
+        stranger.origin = "host/log/acme/99999999".to_owned();
+        stranger.push(6);
+        let error = check(&stranger, &[key(&stranger.origin)], Some(&memory)).unwrap_err();
+        assert!(matches!(error, Fault::OtherLog { .. }), "{error}");
+    }
+
+    #[test]
+    fn keys_are_read_one_a_line() {
+        let text = format!("# ours\n\n{} 0 -\n{}\n", key("a/b"), key("c/d"));
+        assert_eq!(read_keys(&text).unwrap(), [key("a/b"), key("c/d")]);
+        assert!(read_keys("nonsense\n").is_err());
+        assert_eq!(read_keys("").unwrap(), []);
+    }
+}

@@ -6,6 +6,8 @@
 //! of the Docker Engine. Where the client talks only to fixed hosts (Azure, Cloud Run), the bodies
 //! it sends are sent for it.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -123,16 +125,17 @@ fn function() -> Value {
 }
 
 fn objects() -> String {
-    let contents: String = [
+    let mut contents = String::new();
+    for (key, size) in [
         ("assets/app.js", 8),
         ("assets/logo.png", 4),
         ("index.html", 12),
-    ]
-    .iter()
-    .map(|(key, size)| {
-        format!("<Contents><Key>{key}</Key><LastModified>{TIME}</LastModified><ETag>&quot;0&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>")
-    })
-    .collect();
+    ] {
+        let _ = write!(
+            contents,
+            "<Contents><Key>{key}</Key><LastModified>{TIME}</LastModified><ETag>&quot;0&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        );
+    }
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>bk</Name><Prefix></Prefix><KeyCount>3</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
     )

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Published, published};
+use super::{Published, published, variable};
 use crate::running::{Place, succeeded};
 
 /// Containers of one test; they go with it.
@@ -91,10 +91,10 @@ fn annotations(snapshot: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn first_record_and_change_story() {
-    let (Some(program), Ok(host), Ok(registry)) = (
+    let (Some(program), Some(host), Some(registry)) = (
         published(),
-        std::env::var("RUNSTONE_TEST_DOCKER_HOST"),
-        std::env::var("RUNSTONE_TEST_REGISTRY"),
+        variable("RUNSTONE_TEST_DOCKER_HOST"),
+        variable("RUNSTONE_TEST_REGISTRY"),
     ) else {
         return;
     };

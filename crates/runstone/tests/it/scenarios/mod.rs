@@ -12,9 +12,18 @@ use serde_json::Value;
 
 use crate::running::{Place, Running, failed, succeeded};
 
+/// What the test run says of its surroundings.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test run says by variables what there is to test with"
+)]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// The published client, if there is one to test with.
 fn published() -> Option<PathBuf> {
-    std::env::var_os("RUNSTONE_TEST_KOSLI").map(PathBuf::from)
+    variable("RUNSTONE_TEST_KOSLI").map(PathBuf::from)
 }
 
 /// The published client against a server.
