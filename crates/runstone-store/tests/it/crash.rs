@@ -26,7 +26,10 @@ fn victim() -> PathBuf {
 
 /// Number of runs: short by default, as many as asked for by the test script.
 fn runs(short: u64, variable: &str) -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the test script asks for more runs")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test script asks for more runs"
+    )]
     std::env::var(variable)
         .ok()
         .and_then(|count| count.parse().ok())
@@ -83,10 +86,7 @@ async fn check(engine: &Engine, folder: &tempfile::TempDir, seed: u64, seen: &Se
                 .unwrap()
                 .unwrap();
             for (no, round) in acknowledged {
-                let running = read
-                    .running(acme.no, environment.no, *no)
-                    .await
-                    .unwrap();
+                let running = read.running(acme.no, environment.no, *no).await.unwrap();
                 let found = running
                     .iter()
                     .find(|running| running.identity.name == "changing")
@@ -103,7 +103,11 @@ async fn check(engine: &Engine, folder: &tempfile::TempDir, seed: u64, seen: &Se
             if let Some(root) = seen.checkpoints.get(&edge.size()) {
                 let note = format!("x\n{}\n{root}\n", edge.size());
                 let then = runstone_journal::checkpoint::Checkpoint::parse(&note).unwrap();
-                assert_eq!(then.root, edge.root(), "seed {seed}: a published checkpoint");
+                assert_eq!(
+                    then.root,
+                    edge.root(),
+                    "seed {seed}: a published checkpoint"
+                );
             }
         }
         if let Some(last) = seen.checkpoints.keys().last() {
@@ -116,7 +120,11 @@ async fn check(engine: &Engine, folder: &tempfile::TempDir, seed: u64, seen: &Se
     store.close().await;
     drop(store);
     let report = fsck(&options, &mut |_| {}).await.unwrap();
-    assert!(report.problems.is_empty(), "seed {seed}: {:?}", report.problems);
+    assert!(
+        report.problems.is_empty(),
+        "seed {seed}: {:?}",
+        report.problems
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +150,13 @@ async fn killed_on_sqlite() {
                 std::fs::rename(from, folder.path().join(name)).unwrap();
             }
         }
-        check(&Engine::Sqlite { directory }, &folder, seed, &engine_options).await;
+        check(
+            &Engine::Sqlite { directory },
+            &folder,
+            seed,
+            &engine_options,
+        )
+        .await;
     }
 }
 

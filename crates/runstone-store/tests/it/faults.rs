@@ -79,7 +79,9 @@ async fn a_full_disk_refuses_and_recovers() {
             size /= 2;
         }
     }
-    let names: Vec<String> = (0..200).map(|number| format!("artifact-{number}")).collect();
+    let names: Vec<String> = (0..200)
+        .map(|number| format!("artifact-{number}"))
+        .collect();
     let mut acknowledged = Vec::new();
     let mut refused = false;
     for round in 1..200u8 {

@@ -1,6 +1,7 @@
 //! Integration tests of the store: the same behaviour on SQLite and, where its address is given
 //! in `RUNSTONE_TEST_POSTGRES_URL`, on PostgreSQL.
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+#![expect(clippy::print_stdout, reason = "tests say what they leave out")]
 
 mod backup;
 mod behaviour;

@@ -49,7 +49,7 @@ pub fn watch(
                     changed |= tell(context, &event?);
                 }
                 if changed {
-                    report(Timestamp::now())?;
+                    report(crate::clock::now())?;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
