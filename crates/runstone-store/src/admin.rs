@@ -413,7 +413,7 @@ impl Store {
             let to = key
                 .to_size
                 .map_or_else(|| "-".to_owned(), |size| size.to_string());
-            keys.push_str(&format!("{} {} {to}\n", key.vkey, key.from_size));
+            keys.extend([&key.vkey, " ", &key.from_size.to_string(), " ", &to, "\n"]);
         }
         write("keys", keys.as_bytes())?;
         for (epoch, _, to) in &head.epochs {

@@ -756,11 +756,7 @@ impl Walk {
                 // rows are those of the new one already.
                 let begins = origin.rsplit_once('/').map(|(prefix, _)| prefix)
                     == self.origin.rsplit_once('/').map(|(prefix, _)| prefix);
-                if !begins
-                    || *epoch != self.epoch
-                    || *stated != 0
-                    || root.0 != self.edge.root()
-                {
+                if !begins || *epoch != self.epoch || *stated != 0 || root.0 != self.edge.root() {
                     problem("does not continue from the log before it".to_owned());
                 }
             }

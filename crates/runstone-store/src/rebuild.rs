@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use runstone_journal::merkle::{Frontier, Hash, leaf_hash};
 use runstone_journal::tile::TILE_WIDTH;
 use runstone_model::event::{Entry, Event};
 use runstone_model::fact::OrganizationNo;
@@ -191,12 +192,12 @@ impl Missing {
     }
 }
 
-/// All logs: number, id, size; the server's first.
+/// All logs: number, id, size, root; the server's first.
 pub(crate) async fn logs(
     conn: &mut Conn,
     lock: bool,
-) -> Result<Vec<(OrganizationNo, String, u64)>, DbError> {
-    let sql = "SELECT organization, id, size FROM heads ORDER BY organization";
+) -> Result<Vec<(OrganizationNo, String, u64, Hash)>, DbError> {
+    let sql = "SELECT organization, id, size, root FROM heads ORDER BY organization";
     let sql = if lock && matches!(conn, Conn::Postgres(_)) {
         format!("{sql} FOR UPDATE")
     } else {
@@ -210,6 +211,7 @@ pub(crate) async fn logs(
                 OrganizationNo(row.ordinal(0)?),
                 row.text(1)?.to_owned(),
                 row.number(2)?,
+                row.sha256(3)?,
             ))
         })
         .collect()
@@ -249,11 +251,12 @@ async fn replay_all(
                 .await?;
         }
     }
-    let total = logs.iter().map(|(_, _, size)| size).sum();
+    let total = logs.iter().map(|(_, _, size, _)| size).sum();
     let mut counts = Counts::default();
-    for (organization, id, size) in logs {
+    for (organization, id, size, root) in logs {
         let mut replay = Replay::default();
         let mut missing = Missing::default();
+        let mut tree = Frontier::new();
         let damaged = |index: u64, what: &dyn std::fmt::Display| {
             AdminError::Damaged(format!("log {id}, entry {index}: {what}"))
         };
@@ -271,6 +274,7 @@ async fn replay_all(
                 let Some(entry) = opened.entry else {
                     return Err(damaged(stored.position, &"cannot be read"));
                 };
+                tree.push(leaf_hash(&stored.bytes));
                 counts.bodies += opened.bodies;
                 missing.add(stored.position, &opened.missing);
                 missing.erase(&entry.event);
@@ -291,6 +295,11 @@ async fn replay_all(
             });
         }
         replay.flush(conn).await?;
+        if tree.root() != root {
+            return Err(AdminError::Damaged(format!(
+                "the entries of log {id} do not give the root of its head"
+            )));
+        }
         if let Some((entry, body)) = missing.rest().next() {
             return Err(damaged(
                 entry,

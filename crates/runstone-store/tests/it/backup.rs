@@ -97,7 +97,9 @@ async fn secrets_are_copied_only_when_asked_for() {
             path.display()
         );
     }
-    let again = backup(&options, &copy, false, &mut |_| {}).await.unwrap_err();
+    let again = backup(&options, &copy, false, &mut |_| {})
+        .await
+        .unwrap_err();
     assert!(again.to_string().ends_with("is not empty"), "{again}");
     bench.store.close().await;
 }
@@ -122,12 +124,22 @@ async fn a_damaged_backup_is_refused() {
     bad[good.len() / 2] ^= 1;
     std::fs::write(&file, &bad).unwrap();
     let error = restore(&copy, &into, &mut |_| {}).await.unwrap_err();
-    assert!(error.to_string().contains("runstone.db in the backup is not"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("runstone.db in the backup is not"),
+        "{error}"
+    );
     std::fs::write(&file, &good).unwrap();
     let more = copy.join("more");
     std::fs::write(&more, "x").unwrap();
     let error = restore(&copy, &into, &mut |_| {}).await.unwrap_err();
-    assert!(error.to_string().contains("more in the backup is not in its manifest"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("more in the backup is not in its manifest"),
+        "{error}"
+    );
     std::fs::remove_file(&more).unwrap();
     let key = std::fs::read(copy.join("keys")).unwrap();
     std::fs::remove_file(copy.join("keys")).unwrap();

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use runstone_journal::checkpoint::Checkpoint;
 use runstone_journal::note::VerifierKey;
-use runstone_journal::verify::{Fetch, FetchError, Mode, Request, Verified, VerifyError, verify_at};
+use runstone_journal::verify::{
+    Fetch, FetchError, Mode, Request, Verified, VerifyError, verify_at,
+};
 use runstone_store::fsck;
 
 use crate::stories::options_of;
@@ -86,8 +88,14 @@ async fn exported_logs_verify_at_all_kinds_of_sizes() {
             assert_eq!(exported.size, size);
             let keys = keys(folder.path());
             for mode in [Mode::Full, Mode::Incremental] {
-                let verified =
-                    verify(folder.path(), "checkpoint", &keys, remembered.as_ref(), mode).unwrap();
+                let verified = verify(
+                    folder.path(),
+                    "checkpoint",
+                    &keys,
+                    remembered.as_ref(),
+                    mode,
+                )
+                .unwrap();
                 assert_eq!(verified.checkpoint.size, size);
                 if mode == Mode::Incremental {
                     remembered = Some(verified.checkpoint);
@@ -96,7 +104,14 @@ async fn exported_logs_verify_at_all_kinds_of_sizes() {
         }
         let folder = tempfile::tempdir().unwrap();
         bench.store.export("_server", folder.path()).await.unwrap();
-        verify(folder.path(), "checkpoint", &keys(folder.path()), None, Mode::Full).unwrap();
+        verify(
+            folder.path(),
+            "checkpoint",
+            &keys(folder.path()),
+            None,
+            Mode::Full,
+        )
+        .unwrap();
         let error = bench.store.export("nobody", &folder.path().join("x")).await;
         assert!(error.unwrap_err().to_string().contains("does not exist"));
         bench.store.close().await;
@@ -146,7 +161,10 @@ async fn an_old_key_signs_beside_the_new_one_for_a_while() {
         .unwrap()
         .checkpoint;
     bench.store.rotate_key("acme").await.unwrap();
-    bench.system("acme", report("prod", &[("web", 1, &[1])])).await.unwrap();
+    bench
+        .system("acme", report("prod", &[("web", 1, &[1])]))
+        .await
+        .unwrap();
     let during = exported("acme").await;
     let both = keys(during.path());
     assert_eq!(both.len(), 2);
@@ -162,10 +180,27 @@ async fn an_old_key_signs_beside_the_new_one_for_a_while() {
         .unwrap();
     }
     bench.clock.advance(31 * 24 * 3_600 * 1_000_000);
-    bench.system("acme", report("prod", &[("web", 2, &[1])])).await.unwrap();
+    bench
+        .system("acme", report("prod", &[("web", 2, &[1])]))
+        .await
+        .unwrap();
     let after = exported("acme").await;
-    verify(after.path(), "checkpoint", &both[1..], Some(&remembered), Mode::Full).unwrap();
-    verify(after.path(), "checkpoint", &both[..1], Some(&remembered), Mode::Full).unwrap_err();
+    verify(
+        after.path(),
+        "checkpoint",
+        &both[1..],
+        Some(&remembered),
+        Mode::Full,
+    )
+    .unwrap();
+    verify(
+        after.path(),
+        "checkpoint",
+        &both[..1],
+        Some(&remembered),
+        Mode::Full,
+    )
+    .unwrap_err();
     let lines = std::fs::read_to_string(after.path().join("keys")).unwrap();
     let ends: Vec<_> = lines
         .lines()
@@ -213,7 +248,10 @@ async fn each_epoch_verifies_with_its_own_key() {
         let acme = read.organization_named("acme").await.unwrap().unwrap().no;
         let ended = read.log(acme, Some(epoch)).await.unwrap().unwrap();
         let checkpoint = Checkpoint::open(ended.note.as_bytes(), &keys).unwrap();
-        assert_eq!(checkpoint.size, ended.size, "the last checkpoint covers the epoch");
+        assert_eq!(
+            checkpoint.size, ended.size,
+            "the last checkpoint covers the epoch"
+        );
         assert_eq!(checkpoint.origin, begun[0].old_origin);
         let first = read.entry(acme, ended.size).await.unwrap().unwrap();
         let first: serde_json::Value = serde_json::from_slice(&first).unwrap();

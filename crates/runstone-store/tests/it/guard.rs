@@ -130,7 +130,10 @@ async fn a_guard_that_is_never_reached_keeps_writes_off_until_it_is() {
         .await
         .unwrap();
     let reason = refused(try_report(&store, 1).await);
-    assert!(reason.starts_with("the checkpoint guard cannot be reached"), "{reason}");
+    assert!(
+        reason.starts_with("the checkpoint guard cannot be reached"),
+        "{reason}"
+    );
     for (path, bytes) in records.iter().zip(&kept) {
         std::fs::write(path, bytes).unwrap();
     }
@@ -185,7 +188,10 @@ async fn an_old_backup_writes_again_only_in_a_new_epoch() {
             "what was restored is readable"
         );
         drop(read);
-        let begun = store.new_epoch(None, "restored from a backup").await.unwrap();
+        let begun = store
+            .new_epoch(None, "restored from a backup")
+            .await
+            .unwrap();
         assert_eq!(begun.len(), 1, "only the log that is behind: {begun:?}");
         assert_eq!(begun[0].organization, "acme");
         assert_eq!((begun[0].size, begun[0].signed_size), (2, 4));
