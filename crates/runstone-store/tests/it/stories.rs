@@ -233,23 +233,20 @@ pub fn try_dump_file(file: &Path) -> rusqlite::Result<BTreeMap<String, Vec<Strin
     let mut dump = BTreeMap::new();
     for table in tables {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
-        let columns = statement.column_count();
-        let names: Vec<String> = statement
+        // Marks of batches stand for themselves.
+        let columns: Vec<usize> = statement
             .column_names()
-            .into_iter()
-            .map(ToOwned::to_owned)
+            .enumerate()
+            .filter(|(_, name)| *name != "batch")
+            .map(|(column, _)| column)
             .collect();
         let mut rows: Vec<String> = statement
             .query_map([], |row| {
-                let mut text = String::new();
-                for column in 0..columns {
-                    // Marks of batches stand for themselves.
-                    if names[column] == "batch" {
-                        continue;
-                    }
-                    text.push_str(&format!("{:?}|", row.get_ref(column)?));
-                }
-                Ok(text)
+                let values = columns
+                    .iter()
+                    .map(|column| row.get_ref(*column).map(|value| format!("{value:?}")))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Ok(values.join("|"))
             })?
             .collect::<Result<_, _>>()?;
         rows.sort();
