@@ -8,6 +8,7 @@
     reason = "a chore talks to the terminal"
 )]
 
+mod bench;
 mod ci;
 mod tidy;
 
@@ -18,14 +19,16 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  tidy  checks the walls between the crates and the manners of every file
-  ci    the lint stage: formatting, tidy, clippy (the tests are `scripts/test`)";
+  tidy   checks the walls between the crates and the manners of every file
+  bench  runs the benchmarks of crates/runstone-bench; `cargo xtask bench --help` says more
+  ci     the lint stage: formatting, tidy, clippy (the tests are `scripts/test`)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["tidy"] => tidy::report(root()),
+        ["bench", arguments @ ..] => bench::run(root(), arguments),
         ["ci"] => ci::run(root()),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
