@@ -293,10 +293,19 @@ async fn a_flipped_bit_is_named_or_changes_nothing() {
             } else {
                 *counts.entry("unnoticed").or_default() += 1;
                 let place = format!("byte {at} of {}", file.display());
-                let mut found = try_dump_file(&database).expect(&place);
-                found.insert("seen".to_owned(), tables["seen"].clone());
-                assert_eq!(found, tables, "{place}");
-                assert_eq!(answers(&copy).await.as_ref(), Ok(&expected), "{place}");
+                let found = try_dump_file(&database).expect(&place);
+                for (table, rows) in &tables {
+                    // Compressed bytes may be written in more than one way: what they give is
+                    // compared below.
+                    let compressed = ["bodies", "bundles"].contains(&table.as_str());
+                    if !compressed && table != "seen" {
+                        assert!(found[table] == *rows, "{place}: table {table}");
+                    }
+                }
+                assert!(
+                    answers(&copy).await.as_ref() == Ok(&expected),
+                    "{place}: answers"
+                );
             }
             // Opening may have changed any file.
             std::fs::remove_dir_all(folder.path().join("data")).unwrap();
