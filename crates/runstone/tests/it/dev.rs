@@ -160,6 +160,28 @@ fn the_next_start_carries_on() {
 }
 
 #[test]
+fn a_second_interrupt_does_not_wait() {
+    let place = Place::new();
+    let running = start(&place);
+    // A request that never ends its body holds the first one up.
+    let address = running.host.strip_prefix("http://").unwrap();
+    let local = std::fs::read(place.path("runstone-data/local.json")).unwrap();
+    let local: Value = serde_json::from_slice(&local).unwrap();
+    let head = format!(
+        "PUT /api/v2/environments/local HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 10\r\n\r\n{{",
+        local["api_token"].as_str().unwrap()
+    );
+    let mut slow = std::net::TcpStream::connect(address).unwrap();
+    std::io::Write::write_all(&mut slow, head.as_bytes()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.signal(Signal::INT);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    running.signal(Signal::INT);
+    let (status, ..) = running.ended();
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
 fn two_in_one_folder_do_not_get_along() {
     let place = Place::new();
     let _running = start(&place);

@@ -6,6 +6,7 @@ mod admin;
 mod dev;
 mod differential;
 mod environment;
+mod postgres;
 mod running;
 mod scenarios;
 mod serve;

@@ -81,6 +81,27 @@ fn a_log_is_trusted_on_first_use_and_then_held_to_its_word() {
 }
 
 #[test]
+fn a_rotated_key_is_vouched_for_by_the_one_before() {
+    let place = Place::new();
+    let running = with_history(&place);
+    let url = url(&running);
+    let old = key(&running);
+    verify(&place, &[&url]);
+    let data = place.text("data");
+    place.ok(&["admin", "rotate-key", "acme", "--data-dir", &data]);
+    report(&running, "prod", "d");
+    // The old key signs along, so that whoever trusts it goes on trusting.
+    let verdict = verify(&place, &[&url]);
+    assert_eq!(verdict["keys_from"], "remembered");
+    assert_eq!(verdict["keys"][0], old.as_str());
+    let (_, keys) = running.raw("GET", "/log/acme/keys", None);
+    let keys = String::from_utf8(keys).unwrap();
+    let new = keys.lines().last().unwrap().split(' ').next().unwrap();
+    assert_ne!(new, old);
+    verify(&place, &[&url, "--key", new]);
+}
+
+#[test]
 fn only_named_keys_count_when_some_are_named() {
     let place = Place::new();
     let running = with_history(&place);
