@@ -179,7 +179,7 @@ pub fn listen(directory: &Path, store: Store) -> io::Result<AdminSocket> {
     let path = directory.join(SOCKET);
     // The socket is made where nobody else can reach it and moved to its place with its final
     // mode; that replaces what a killed process left, too.
-    let making = directory.join(format!(".{SOCKET}.{}", std::process::id()));
+    let making = directory.join(format!(".{SOCKET}.new"));
     let _ = std::fs::remove_dir_all(&making);
     std::fs::DirBuilder::new().mode(0o700).create(&making)?;
     let made = bind(&making.join("s"), &path);

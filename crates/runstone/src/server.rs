@@ -265,16 +265,17 @@ pub async fn run(
     let socket = match context.values.text("database-url") {
         "" => {
             let directory = PathBuf::from(context.values.text("data-dir"));
-            Some(
-                runstone_server::admin_socket::listen(&directory, store.clone()).with_context(
-                    || {
-                        format!(
-                            "cannot make the administration socket in {}",
-                            directory.display()
-                        )
-                    },
-                )?,
-            )
+            match runstone_server::admin_socket::listen(&directory, store.clone()) {
+                Ok(socket) => Some(socket),
+                // A path too long for a socket, for instance, is no reason not to serve.
+                Err(error) => {
+                    tracing::warn!(
+                        "admin commands cannot reach this server, because there is no socket in {}: {error}",
+                        directory.display()
+                    );
+                    None
+                }
+            }
         }
         _ => None,
     };

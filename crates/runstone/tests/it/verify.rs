@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use signed_note::{StandardVerifier, VerifierList};
 
-use crate::running::{KEY, Place, Running, environment, log_size, report};
+use crate::running::{KEY, Place, Running, block_on, environment, log_size, report};
 
 /// A server with some history.
 fn with_history(place: &Place) -> Running {
@@ -99,6 +99,23 @@ fn a_rotated_key_is_vouched_for_by_the_one_before() {
     let new = keys.lines().last().unwrap().split(' ').next().unwrap();
     assert_ne!(new, old);
     verify(&place, &[&url, "--key", new]);
+}
+
+#[test]
+fn the_key_of_this_machine_is_not_shown_to_other_servers() {
+    let place = Place::new();
+    let other = block_on(wiremock::MockServer::start());
+    std::fs::create_dir_all(place.path("home/.config/runstone")).unwrap();
+    place.write(
+        "home/.config/runstone/local.json",
+        "{\"host\":\"http://127.0.0.1:1\",\"org\":\"local\",\"api_token\":\"secret\"}",
+    );
+    place.fails(&["verify", &format!("{}/log/acme", other.uri())]);
+    let asked = block_on(other.received_requests()).unwrap();
+    assert!(!asked.is_empty());
+    for request in asked {
+        assert!(!request.headers.contains_key("authorization"));
+    }
 }
 
 #[test]

@@ -577,11 +577,11 @@ mod tests {
             };
             let note = checkpoint.sign(&[&signer(&self.origin)]).unwrap();
             files.insert("checkpoint".to_owned(), note.to_string().into_bytes());
-            let keys: String = self
-                .shown
-                .iter()
-                .map(|key| format!("{key} 0 -\n"))
-                .collect();
+            let mut keys = String::new();
+            for key in &self.shown {
+                keys.push_str(key);
+                keys.push_str(" 0 -\n");
+            }
             files.insert("keys".to_owned(), keys.into_bytes());
             // Small enough for one tile of each level.
             assert!(size < 256);
