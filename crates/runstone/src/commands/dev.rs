@@ -108,27 +108,24 @@ async fn local_access(
     host: String,
 ) -> anyhow::Result<(Local, bool)> {
     let path = Path::new(context.values.text("data-dir")).join(KEY_FILE);
-    let (local, first) = match std::fs::read(&path) {
+    let local = match std::fs::read(&path) {
         Ok(bytes) => {
             let kept: Local = serde_json::from_slice(&bytes)
                 .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", path.display()))?;
-            (Local { host, ..kept }, false)
+            Local { host, ..kept }
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let local = Local {
-                host,
-                org: ORGANIZATION.to_owned(),
-                api_token: generate_key(store),
-            };
-            (local, true)
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Local {
+            host,
+            org: ORGANIZATION.to_owned(),
+            api_token: generate_key(store),
+        },
         Err(error) => anyhow::bail!("cannot read {}: {error}", path.display()),
     };
     // Kept before it is made: a start that is cut short in between is finished by the next one.
     let text = format!("{}\n", serde_json::to_string_pretty(&local)?);
     config::write_private(&path, &text)
         .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
-    Plan::first_start(&local.org, USER, &local.api_token)
+    let applied = Plan::first_start(&local.org, USER, &local.api_token)
         .apply(store)
         .await?;
     if context.process.home().is_some() {
@@ -139,7 +136,7 @@ async fn local_access(
             )
         })?;
     }
-    Ok((local, first))
+    Ok((local, applied.created > 0))
 }
 
 /// What a newcomer reads first.

@@ -15,7 +15,7 @@ pub mod seal;
 
 use std::path::Path;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use runstone_server::admin_socket::{Refused, SOCKET};
 use runstone_store::{Engine, OpenError, Options, Progress, Store};
 use serde::Serialize;
@@ -112,7 +112,8 @@ pub fn progress(context: &Context) -> impl FnMut(Progress) + Send + use<> {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(None, target);
+    // It goes when the work is done, so that the result stands alone.
+    let bar = ProgressBar::with_draw_target(None, target).with_finish(ProgressFinish::AndClear);
     let style = ProgressStyle::with_template("{msg:10} {wide_bar} {human_pos}/{human_len} {eta}")
         .expect("the template is well formed");
     bar.set_style(style);

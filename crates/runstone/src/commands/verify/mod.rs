@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use self::log::{Finding, KeysFrom, Lost, Verdict};
 use self::memory::Memory;
 use self::source::{Folder, Place, Site};
+use crate::commands::admin::counted;
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::{Flag, Kind, OUTPUT};
@@ -162,8 +163,9 @@ fn as_table(name: &str, verdict: &Verdict) -> String {
         verdict.checkpoint.size.to_string(),
     ]);
     let mut checked = format!(
-        "{} entries and {} tiles",
-        verdict.entries_checked, verdict.tiles_checked
+        "{} and {}",
+        counted(verdict.entries_checked, "entry", "entries"),
+        counted(verdict.tiles_checked, "tile", "tiles")
     );
     if verdict.entries_checked < verdict.checkpoint.size {
         let _ = write!(checked, ", the rest earlier (--full checks all again)");
@@ -172,7 +174,10 @@ fn as_table(name: &str, verdict: &Verdict) -> String {
     rows.push(vec![
         "Extends:".to_owned(),
         match &verdict.extends {
-            Some(old) => format!("the checkpoint of {} entries verified before", old.size),
+            Some(old) => format!(
+                "the checkpoint of {} verified before",
+                counted(old.size, "entry", "entries")
+            ),
             None => "nothing, it was not verified here before".to_owned(),
         },
     ]);
