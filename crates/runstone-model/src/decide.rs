@@ -599,6 +599,8 @@ impl Deciding<'_> {
                     Subject::Log,
                     Event::KeyRotated {
                         generation: *generation,
+                        // The writer, which alone knows the keys, fills it in.
+                        vkey: String::new(),
                     },
                 )?;
                 Reply::Changed

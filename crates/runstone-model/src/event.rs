@@ -293,6 +293,8 @@ pub enum Event {
     },
     KeyRotated {
         generation: u32,
+        /// The new public key, so that whoever trusts the old one can trust it.
+        vkey: String,
     },
     ClockMovedBack {
         /// Microseconds.
@@ -877,9 +879,11 @@ impl Event {
                 }),
                 vec![private(json!({"reason": reason}), salt)],
             ),
-            Self::KeyRotated { generation } => {
-                ("KeyRotated", json!({"generation": generation}), vec![])
-            }
+            Self::KeyRotated { generation, vkey } => (
+                "KeyRotated",
+                json!({"generation": generation, "vkey": vkey}),
+                vec![],
+            ),
             Self::ClockMovedBack { by } => ("ClockMovedBack", json!({"by": by}), vec![]),
             Self::BodiesErased {
                 bodies,
@@ -1076,6 +1080,7 @@ impl Event {
             }
             "KeyRotated" => Self::KeyRotated {
                 generation: ordinal(data, "generation")?,
+                vkey: text(data, "vkey")?,
             },
             "ClockMovedBack" => Self::ClockMovedBack {
                 by: data["by"].as_i64().ok_or_else(|| bad("by"))?,

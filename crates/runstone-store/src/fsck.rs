@@ -732,7 +732,12 @@ impl Walk {
             ));
         }
         match &entry.event {
-            Event::KeyRotated { generation } => {
+            Event::KeyRotated { generation, vkey } => {
+                if let Some(secrets) = secrets
+                    && crate::log::vkey(secrets, &self.origin, *generation).as_ref() != Ok(vkey)
+                {
+                    problem("names another key than the one of its generation".to_owned());
+                }
                 for key in &mut self.keys {
                     key.until
                         .get_or_insert(entry.received.0 + crate::log::KEY_OVERLAP);

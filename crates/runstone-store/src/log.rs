@@ -307,6 +307,11 @@ fn signer(secrets: &Secrets, origin: &str, generation: u32) -> Result<Signer, Db
     Signer::new(origin, &seed).map_err(journal_error)
 }
 
+/// Public key of a generation.
+pub(crate) fn vkey(secrets: &Secrets, origin: &str, generation: u32) -> Result<String, DbError> {
+    signer(secrets, origin, generation).map(|signer| signer.verifier_key().to_string())
+}
+
 fn key_row(organization: OrganizationNo, key: &Key, to_size: Option<u64>) -> Vec<Value> {
     let vkey = key.signer.verifier_key();
     vec![

@@ -556,6 +556,11 @@ impl Writer {
             *size = position;
             *root = Digest(log.edge.root());
         }
+        if let Event::KeyRotated { generation, vkey } = &mut entry.event {
+            let secrets = self.secrets.clone();
+            let log = self.log(organization).await?;
+            *vkey = crate::log::vkey(&secrets, &log.origin, *generation)?;
+        }
         let (bytes, bodies) = entry.encode();
         let rows = loop {
             match project(organization, position, &entry, &mut self.view) {
@@ -599,7 +604,7 @@ impl Writer {
                 self.logs.insert(*no, log);
                 touched.insert(*no);
             }
-            Event::KeyRotated { generation } => {
+            Event::KeyRotated { generation, .. } => {
                 let secrets = self.secrets.clone();
                 let log = self.log(organization).await?;
                 log.rotate(*generation, entry.received, &secrets, pending)?;

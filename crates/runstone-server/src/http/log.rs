@@ -37,6 +37,8 @@ async fn serve(mut call: ReadCall) -> Answer {
         .await?
         .ok_or_else(missing)?;
     match rest {
+        // Behind a guard that holds nothing yet, nothing is published.
+        "checkpoint" if log.note.is_empty() => Err(missing()),
         "checkpoint" => Ok(answer::cached(
             answer::body(StatusCode::OK, TEXT, log.note),
             MOMENTARY,

@@ -98,6 +98,8 @@ fn a_rotated_key_is_vouched_for_by_the_one_before() {
     let keys = String::from_utf8(keys).unwrap();
     let new = keys.lines().last().unwrap().split(' ').next().unwrap();
     assert_ne!(new, old);
+    // The entry that brought the new key into use stands under the old key's signature.
+    assert_eq!(verdict["keys"][1], new);
     verify(&place, &[&url, "--key", new]);
 }
 

@@ -19,6 +19,8 @@ use super::memory::Memory;
 const KEYS_PATH: &str = "keys";
 /// How an entry that begins an epoch spells it; entries are canonical JSON.
 const EPOCH_BEGUN: &[u8] = b"\"event\":\"EpochBegun\"";
+/// How an entry that brings another key into use spells it.
+const KEY_ROTATED: &[u8] = b"\"event\":\"KeyRotated\"";
 
 /// Why a key is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,11 +247,19 @@ pub fn verify(
         tree: (!incremental).then(Frontier::new),
         watched: remembered.as_ref().map(|old| (old.size, None)),
         epochs: Vec::new(),
+        rotated: Vec::new(),
     };
     let verified = verify_at(fetch, note, &request, &mut |index, entry| {
         reading.entry(index, entry)
     })?;
     reading.finish();
+    // A checkpoint that a trusted key signed covers these entries: it vouches for their keys.
+    let mut keys = keys;
+    for key in &reading.rotated {
+        if key.name() == verified.checkpoint.origin && !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
 
     let mut lost = memory.map(|memory| memory.lost.clone()).unwrap_or_default();
     if !incremental {
@@ -345,6 +355,8 @@ struct Reading {
     /// A size whose root is wanted, and the root once it was passed.
     watched: Option<(u64, Option<Hash>)>,
     epochs: Vec<Epoch>,
+    /// Keys that entries brought into use.
+    rotated: Vec<VerifierKey>,
 }
 
 impl Reading {
@@ -355,6 +367,12 @@ impl Reading {
             .any(|window| window == EPOCH_BEGUN)
         {
             self.epoch(index, entry)?;
+        }
+        if entry
+            .windows(KEY_ROTATED.len())
+            .any(|window| window == KEY_ROTATED)
+        {
+            self.rotation(entry)?;
         }
         if let Some(tree) = &mut self.tree {
             tree.push(leaf_hash(entry));
@@ -373,6 +391,17 @@ impl Reading {
 
     fn finish(&mut self) {
         self.look();
+    }
+
+    fn rotation(&mut self, entry: &[u8]) -> Result<(), String> {
+        let value: Value = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
+        if value["event"] == "KeyRotated" {
+            let vkey = value["data"]["vkey"].as_str().unwrap_or_default();
+            let key = VerifierKey::parse(vkey)
+                .map_err(|error| format!("the key it brings into use cannot be read: {error}"))?;
+            self.rotated.push(key);
+        }
+        Ok(())
     }
 
     fn epoch(&mut self, index: u64, entry: &[u8]) -> Result<(), String> {
