@@ -47,9 +47,9 @@ impl Fleet {
         self.created += 7;
         self.version += 1;
         let fingerprint = Fingerprint(self.chance.hash());
-        let suffix = encode_hex(&self.chance.next().to_be_bytes()[..5]);
+        let suffix = encode_hex(&self.chance.next().to_be_bytes());
         let json = format!(
-            "{{\"podName\":\"service-{number:04}-{suffix}\",\"namespace\":\"production-eu-west\",\"digests\":{{\"registry.example.com/shop/backend/service-{number:04}:release-1.{version}.0\":\"{fingerprint}\"}},\"creationTimestamp\":{created}}}",
+            "{{\"podName\":\"service-{number:04}-{suffix}\",\"namespace\":\"production-eu-west-1\",\"digests\":{{\"registry.eu-west-1.example.com/shop/backend/service-{number:04}:release-2026.1.{version}\":\"{fingerprint}\"}},\"creationTimestamp\":{created}}}",
             version = self.version,
             created = self.created,
         );

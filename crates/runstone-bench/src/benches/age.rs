@@ -52,6 +52,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let calls = bench.by_size(20, 1_000, 2_000);
     latencies(
         bench,
+        "age",
         &folder,
         calls,
         &[

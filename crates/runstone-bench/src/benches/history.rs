@@ -223,7 +223,7 @@ async fn thousand(bench: &mut Bench) -> anyhow::Result<()> {
             Goal::None,
         ));
     }
-    for (table, bytes) in sizes.tables.iter().filter(|(_, bytes)| each(*bytes) >= 4.0) {
+    for (table, bytes) in sizes.tables.iter().take(12) {
         bench.row(Row::cost(
             name,
             format!("of these: {table} alone"),
@@ -392,17 +392,15 @@ async fn hundred(bench: &mut Bench) -> anyhow::Result<()> {
             Goal::None,
         ));
     }
-    if bench.size != super::Size::Short {
-        for (table, bytes) in sizes.tables.iter().take(10) {
-            bench.row(Row::cost(
-                name,
-                format!("of these: {table} alone"),
-                "kB",
-                *bytes as f64 / 1e3,
-                None,
-                Goal::None,
-            ));
-        }
+    for (table, bytes) in sizes.tables.iter().take(12) {
+        bench.row(Row::cost(
+            name,
+            format!("of these: {table} alone"),
+            "kB",
+            *bytes as f64 / 1e3,
+            None,
+            Goal::None,
+        ));
     }
 
     let world = World::open(&history.folder).await?;

@@ -263,6 +263,7 @@ async fn any_age(bench: &mut Bench) -> anyhow::Result<()> {
     let calls = bench.by_size(20, 500, 2_000);
     latencies(
         bench,
+        "http",
         &folder,
         calls,
         &[
@@ -294,6 +295,7 @@ async fn any_age(bench: &mut Bench) -> anyhow::Result<()> {
 /// The slowest of many answers on one connection; each must come within 10 ms.
 pub async fn latencies(
     bench: &mut Bench,
+    name: &'static str,
     folder: &Path,
     calls: u64,
     works: &[(String, Make)],
@@ -315,7 +317,7 @@ pub async fn latencies(
         }
         let (tail, median, bytes) = best.context("there is at least one round")?;
         bench.row(Row::cost(
-            "http",
+            name,
             format!("{measure} (median {:.2} ms, {bytes} B)", median * 1e3),
             "ms",
             tail * 1e3,
