@@ -192,7 +192,7 @@ async fn thousand(bench: &mut Bench) -> anyhow::Result<()> {
     )
     .await?;
     let per_second = snapshots as f64 / began.elapsed().as_secs_f64();
-    let join_bytes = table.bytes()? as f64 / joined as f64;
+    let join_bytes = table.bytes()? as f64 / f64::from(joined);
     let sizes = sizes(&history.folder)?;
     let each = |bytes: u64| bytes as f64 / snapshots as f64;
     let name = "history";

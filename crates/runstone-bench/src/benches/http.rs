@@ -302,7 +302,7 @@ pub async fn latencies(
 ) -> anyhow::Result<()> {
     let world = World::open(folder).await?;
     let serving = Serving::start(&world).await?;
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     for (measure, make) in works {
         // On a machine that others use the tail is theirs; the best of a few rounds says more.
         let mut best: Option<(f64, f64, usize)> = None;

@@ -11,6 +11,7 @@ use crate::measure::Best;
 use crate::result::{Goal, Row};
 
 /// Measures.
+#[expect(clippy::unnecessary_wraps, reason = "all benchmarks have one shape")]
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let time = Duration::from_millis(bench.by_size(20, 500, 1_000));
     let mut ours = Best::new();
