@@ -282,6 +282,22 @@ impl Step {
             state.clone_from(&self.added);
             return;
         }
+        // Mostly a few of a thousand change, in each of many steps: moving the tail is cheaper
+        // than copying everything.
+        if (self.removed.len() + self.added.len()) * 16 <= state.len() {
+            for record in &self.removed {
+                if let Ok(at) = state.binary_search_by_key(record, |pair| pair.0) {
+                    state.remove(at);
+                }
+            }
+            for new in &self.added {
+                match state.binary_search_by_key(&new.0, |pair| pair.0) {
+                    Ok(at) => state[at] = *new,
+                    Err(at) => state.insert(at, *new),
+                }
+            }
+            return;
+        }
         let mut next = Vec::with_capacity(state.len() + self.added.len());
         let mut removed = self.removed.iter().peekable();
         let mut added = self.added.iter().copied().peekable();

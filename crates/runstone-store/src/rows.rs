@@ -499,7 +499,7 @@ async fn load_records(
         prefixes.dedup();
         let rows = conn
             .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.prefix = i.value",
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.prefix >= i.value AND r.prefix <= i.value",
                 &[organization.0.into(), Value::Ints(prefixes)],
             )
             .await?;
