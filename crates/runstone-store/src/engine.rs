@@ -259,7 +259,10 @@ pub(crate) fn open_sqlite(file: &Path, read_only: bool) -> Result<rusqlite::Conn
             connection.pragma_update(None, "secure_delete", true)?;
         }
         // Plans never depend on bound values: no statement is prepared twice.
-        connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.set_db_config(
+            rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+            true,
+        )?;
         connection.pragma_update(None, "cache_size", -16_000)?;
         Ok(connection)
     };
