@@ -1,18 +1,30 @@
 //! Bodies at rest: packed, compressed, and the large ones outside the database.
 //!
 //! Packing writes 64 hexadecimal digits as 32 bytes; zstd then knows the shapes of our JSON from
-//! a dictionary. Both give back the exact bytes, which is checked before they are stored.
+//! a dictionary. Both give back the exact bytes, which is checked before they are stored. Several
+//! stored forms may give the same bytes, so every form but the plain one carries a CRC-32 of
+//! itself: a damaged byte never hides behind a text that still reads right.
 
-use std::sync::Arc;
+use std::cell::RefCell;
 
 use crate::value::DbError;
 
 /// Stored as they are.
 const RAW: i64 = 0;
-/// Packed.
-const PACKED: i64 = 1;
-/// Packed, then zstd with [`DICTIONARY`].
-const PACKED_ZSTD: i64 = 2;
+/// Packed; read only, written before there were sums.
+const PACKED_BARE: i64 = 1;
+/// Packed, then zstd with [`DICTIONARY`]; read only, written before there were sums.
+const PACKED_ZSTD_BARE: i64 = 2;
+/// The sum of what follows, little-endian, and the packed bytes.
+const PACKED: i64 = 3;
+/// A zstd frame over the packed bytes whose magic number, the same in all frames, gave its place
+/// to the sum of what follows.
+const PACKED_ZSTD: i64 = 4;
+
+/// Bytes of a sum.
+const SUM: usize = 4;
+/// The first bytes of every zstd frame (RFC 8878, section 3.1.1).
+const ZSTD_MAGIC: [u8; SUM] = [0x28, 0xB5, 0x2F, 0xFD];
 
 /// A byte that stands in no JSON text: 32 raw bytes follow that were 64 hexadecimal digits.
 const HEX: u8 = 0x01;
@@ -26,95 +38,156 @@ const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
 /// Bodies above this many stored bytes go to the blob store.
 pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(bytes.len());
+/// Appends the packed form of `bytes`.
+fn pack(bytes: &[u8], packed: &mut Vec<u8>) {
+    packed.reserve(bytes.len());
     let mut rest = bytes;
-    while let Some(&byte) = rest.first() {
+    loop {
+        let plain = rest
+            .iter()
+            .position(|byte| matches!(*byte, b'"' | HEX | ESCAPE))
+            .unwrap_or(rest.len());
+        let (run, special) = rest.split_at(plain);
+        packed.extend_from_slice(run);
+        let Some((&byte, tail)) = special.split_first() else {
+            return;
+        };
         if byte == b'"'
-            && rest.len() >= 66
-            && rest[65] == b'"'
-            && let Some(raw) = runstone_model::id::decode_hex_32(&rest[1..65])
+            && tail.get(64) == Some(&b'"')
+            && let Some(raw) = runstone_model::id::decode_hex_32(&tail[..64])
         {
             packed.push(HEX);
             packed.extend_from_slice(&raw);
-            rest = &rest[66..];
+            rest = &tail[65..];
             continue;
         }
-        if byte == HEX || byte == ESCAPE {
+        if byte != b'"' {
             packed.push(ESCAPE);
         }
         packed.push(byte);
-        rest = &rest[1..];
+        rest = tail;
     }
-    packed
 }
 
-fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(packed.len() * 2);
+/// What [`pack`] took; none if that was nothing.
+fn unpack(packed: &[u8], total: usize) -> Option<Vec<u8>> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // A damaged length must not reserve more than the packed bytes can give.
+    let mut bytes = Vec::with_capacity(total.min(packed.len().saturating_mul(2)));
     let mut rest = packed;
-    while let Some((&byte, tail)) = rest.split_first() {
-        match byte {
-            HEX => {
-                let (raw, after) = tail.split_at_checked(32)?;
-                bytes.push(b'"');
-                bytes.extend_from_slice(runstone_model::id::encode_hex(raw).as_bytes());
-                bytes.push(b'"');
-                rest = after;
+    loop {
+        let plain = rest
+            .iter()
+            .position(|byte| matches!(*byte, HEX | ESCAPE))
+            .unwrap_or(rest.len());
+        let (run, special) = rest.split_at(plain);
+        bytes.extend_from_slice(run);
+        let Some((&byte, tail)) = special.split_first() else {
+            return Some(bytes);
+        };
+        if byte == HEX {
+            let (raw, after) = tail.split_first_chunk::<32>()?;
+            bytes.push(b'"');
+            for byte in raw {
+                bytes.push(DIGITS[usize::from(byte >> 4)]);
+                bytes.push(DIGITS[usize::from(byte & 15)]);
             }
-            ESCAPE => {
-                let (&escaped, after) = tail.split_first()?;
-                bytes.push(escaped);
-                rest = after;
-            }
-            _ => {
-                bytes.push(byte);
-                rest = tail;
-            }
+            bytes.push(b'"');
+            rest = after;
+        } else {
+            let (&escaped, after) = tail.split_first()?;
+            bytes.push(escaped);
+            rest = after;
         }
     }
-    Some(bytes)
 }
+
+/// What compressing and decompressing need again and again, once per thread.
+#[derive(Default)]
+struct Scratch {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    packed: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+/// A buffer that once held something large is given back.
+const SCRATCH_BYTES_MAX: usize = 1024 * 1024;
 
 thread_local! {
-    static COMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Compressor<'static>>> =
-        const { std::cell::RefCell::new(None) };
-    static DECOMPRESSOR: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
-        const { std::cell::RefCell::new(None) };
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-fn compress(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        if compressor.is_none() {
+impl Scratch {
+    /// Compresses the packed bytes.
+    fn compress(&mut self) -> std::io::Result<Vec<u8>> {
+        if self.compressor.is_none() {
             let mut new = zstd::bulk::Compressor::with_dictionary(3, DICTIONARY)?;
             // The store knows sizes and sums; frames need not carry them again.
             new.include_checksum(false)?;
             new.include_dictid(false)?;
-            *compressor = Some(new);
+            self.compressor = Some(new);
         }
-        compressor.as_mut().expect("made above").compress(bytes)
-    })
-}
+        let compressor = self.compressor.as_mut().expect("made above");
+        compressor.compress(&self.packed)
+    }
 
-fn decompress(bytes: &[u8], limit: usize) -> std::io::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|decompressor| {
-        if decompressor.is_none() {
-            *decompressor = Some(zstd::bulk::Decompressor::with_dictionary(DICTIONARY)?);
+    /// Decompresses a frame, given in two parts, to at most `limit` packed bytes.
+    fn decompress(&mut self, magic: &[u8], rest: &[u8], limit: usize) -> std::io::Result<()> {
+        if self.decompressor.is_none() {
+            self.decompressor = Some(zstd::bulk::Decompressor::with_dictionary(DICTIONARY)?);
         }
-        decompressor
-            .as_mut()
-            .expect("made above")
-            .decompress(bytes, limit)
-    })
+        self.frame.clear();
+        self.frame.extend_from_slice(magic);
+        self.frame.extend_from_slice(rest);
+        // Neither of two lengths that may be damaged alone decides what is reserved.
+        let size = zstd::zstd_safe::get_frame_content_size(&self.frame)
+            .ok()
+            .flatten()
+            .and_then(|size| usize::try_from(size).ok())
+            .filter(|size| *size <= limit)
+            .ok_or(std::io::ErrorKind::InvalidData)?;
+        self.packed.clear();
+        self.packed.reserve(size);
+        let decompressor = self.decompressor.as_mut().expect("made above");
+        decompressor.decompress_to_buffer(&self.frame, &mut self.packed)?;
+        Ok(())
+    }
+
+    fn shrink(&mut self) {
+        for buffer in [&mut self.packed, &mut self.frame] {
+            if buffer.capacity() > SCRATCH_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+    }
 }
 
 /// The smallest stored form of `bytes` and its encoding.
 pub(crate) fn encode(bytes: &[u8]) -> (i64, Vec<u8>) {
-    let packed = pack(bytes);
-    let best = match compress(&packed) {
-        Ok(small) if small.len() < packed.len() => (PACKED_ZSTD, small),
-        _ if packed.len() < bytes.len() => (PACKED, packed),
-        _ => (RAW, bytes.to_vec()),
-    };
+    let best = SCRATCH.with_borrow_mut(|scratch| {
+        scratch.packed.clear();
+        pack(bytes, &mut scratch.packed);
+        let best = match scratch.compress() {
+            Ok(mut frame)
+                if frame.len() < scratch.packed.len() && frame.starts_with(&ZSTD_MAGIC) =>
+            {
+                let sum = crc32fast::hash(&frame[SUM..]);
+                frame[..SUM].copy_from_slice(&sum.to_le_bytes());
+                (PACKED_ZSTD, frame)
+            }
+            _ if scratch.packed.len() + SUM < bytes.len() => {
+                let sum = crc32fast::hash(&scratch.packed);
+                let mut stored = Vec::with_capacity(SUM + scratch.packed.len());
+                stored.extend_from_slice(&sum.to_le_bytes());
+                stored.extend_from_slice(&scratch.packed);
+                (PACKED, stored)
+            }
+            _ => (RAW, bytes.to_vec()),
+        };
+        scratch.shrink();
+        best
+    });
     debug_assert_eq!(decode(best.0, &best.1, bytes.len()).as_deref(), Ok(bytes));
     best
 }
@@ -122,13 +195,35 @@ pub(crate) fn encode(bytes: &[u8]) -> (i64, Vec<u8>) {
 /// The bytes stored in a form of [`encode`]; `total` is their length.
 pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u8>, DbError> {
     let damaged = || DbError::Corrupt("a stored body is damaged".to_owned());
+    let summed = || {
+        let (sum, rest) = stored.split_first_chunk::<SUM>().ok_or_else(damaged)?;
+        if crc32fast::hash(rest) == u32::from_le_bytes(*sum) {
+            Ok(rest)
+        } else {
+            Err(damaged())
+        }
+    };
     let bytes = match encoding {
         RAW => stored.to_vec(),
-        PACKED => unpack(stored).ok_or_else(damaged)?,
-        PACKED_ZSTD => {
-            // Escapes may make the packed form longer than the bytes, at most twice.
-            let packed = decompress(stored, total.saturating_mul(2) + 64).map_err(|_| damaged())?;
-            unpack(&packed).ok_or_else(damaged)?
+        // Packing was taken only where it saved something: a text without anything to pack is
+        // no packed form of itself.
+        PACKED_BARE if stored.len() < total => unpack(stored, total).ok_or_else(damaged)?,
+        PACKED => unpack(summed()?, total).ok_or_else(damaged)?,
+        PACKED_ZSTD | PACKED_ZSTD_BARE => {
+            let (magic, rest) = if encoding == PACKED_ZSTD {
+                (&ZSTD_MAGIC[..], summed()?)
+            } else {
+                (&[][..], stored)
+            };
+            SCRATCH.with_borrow_mut(|scratch| {
+                // Escapes may make the packed form longer than the bytes, at most twice.
+                scratch
+                    .decompress(magic, rest, total.saturating_mul(2).saturating_add(64))
+                    .map_err(|_| damaged())?;
+                let bytes = unpack(&scratch.packed, total).ok_or_else(damaged);
+                scratch.shrink();
+                bytes
+            })?
         }
         _ => return Err(damaged()),
     };
@@ -138,8 +233,7 @@ pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// A small text in one column: encoding byte, then the stored form, with the length in front
-/// where it is needed.
+/// A small text in one column: encoding byte, length in groups of seven bits, stored form.
 pub(crate) fn squeeze(bytes: &[u8]) -> Vec<u8> {
     let (encoding, stored) = encode(bytes);
     let mut squeezed = Vec::with_capacity(stored.len() + 4);
@@ -155,7 +249,7 @@ pub(crate) fn squeeze(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// What [`squeeze`] took.
-pub(crate) fn unsqueeze(squeezed: &[u8]) -> Result<Arc<[u8]>, DbError> {
+pub(crate) fn unsqueeze(squeezed: &[u8]) -> Result<Vec<u8>, DbError> {
     let damaged = || DbError::Corrupt("a stored detail is damaged".to_owned());
     let (&encoding, mut rest) = squeezed.split_first().ok_or_else(damaged)?;
     let mut total = 0usize;
@@ -164,7 +258,7 @@ pub(crate) fn unsqueeze(squeezed: &[u8]) -> Result<Arc<[u8]>, DbError> {
         rest = tail;
         total |= usize::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            return decode(i64::from(encoding), rest, total).map(Arc::from);
+            return decode(i64::from(encoding), rest, total);
         }
     }
     Err(damaged())
@@ -177,7 +271,7 @@ pub(crate) fn seal(bundle: &[u8]) -> Vec<u8> {
 
 /// The exact bundle bytes.
 pub(crate) fn unseal(sealed: &[u8]) -> Result<Vec<u8>, DbError> {
-    unsqueeze(sealed).map(|bytes| bytes.to_vec())
+    unsqueeze(sealed)
 }
 
 #[cfg(test)]
@@ -191,13 +285,42 @@ mod tests {
         fn any_bytes_come_back(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
             let (encoding, stored) = encode(&bytes);
             prop_assert_eq!(decode(encoding, &stored, bytes.len()).expect("own bytes"), bytes.clone());
-            prop_assert_eq!(unsqueeze(&squeeze(&bytes)).expect("own bytes").to_vec(), bytes);
+            prop_assert_eq!(unsqueeze(&squeeze(&bytes)).expect("own bytes"), bytes);
+        }
+
+        #[test]
+        fn a_damaged_byte_never_reads_as_the_same(
+            bytes in "[a-c]{0,40}(\"[0-9a-f]{64}\"){0,3}[\"\\x00-\\x03 {}:,a-z]{0,60}",
+            flip in 1u8..=255,
+        ) {
+            let bytes = bytes.as_bytes();
+            let squeezed = squeeze(bytes);
+            for at in 0..squeezed.len() {
+                let mut damaged = squeezed.clone();
+                damaged[at] ^= flip;
+                prop_assert!(unsqueeze(&damaged).as_deref() != Ok(bytes), "byte {}", at);
+            }
+            let (encoding, stored) = encode(bytes);
+            for other in (-1..300).filter(|other| *other != encoding) {
+                prop_assert!(decode(other, &stored, bytes.len()).as_deref() != Ok(bytes), "{}", other);
+            }
+        }
+
+        #[test]
+        fn forms_without_a_sum_still_read(bytes in "[a-c]{0,40}(\"[0-9a-f]{64}\"){1,3}") {
+            let bytes = bytes.as_bytes();
+            let mut packed = Vec::new();
+            pack(bytes, &mut packed);
+            prop_assert!(decode(PACKED_BARE, &packed, bytes.len()).as_deref() == Ok(bytes));
+            let mut compressor = zstd::bulk::Compressor::with_dictionary(3, DICTIONARY).expect("ours");
+            let frame = compressor.compress(&packed).expect("memory");
+            prop_assert!(decode(PACKED_ZSTD_BARE, &frame, bytes.len()).as_deref() == Ok(bytes));
         }
 
         #[test]
         fn damage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300), total in 0usize..5_000) {
             let _ = unsqueeze(&bytes);
-            for encoding in 0..4 {
+            for encoding in -1..6 {
                 let _ = decode(encoding, &bytes, total);
             }
         }

@@ -809,7 +809,10 @@ pub(crate) async fn details_at(
         for row in rows {
             found.insert(
                 RecordNo(row.ordinal(0)?),
-                (row.number(1)?, crate::bodies::unsqueeze(&row.blob(2)?)?),
+                (
+                    row.number(1)?,
+                    crate::bodies::unsqueeze(&row.blob(2)?)?.into(),
+                ),
             );
         }
     }
