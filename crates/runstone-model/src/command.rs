@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::{Claim, Salt};
-use crate::fact::{EnvironmentNo, OrganizationKind, OrganizationNo, Seen, SnapshotNo};
+use crate::fact::{EntryIndex, EnvironmentNo, OrganizationKind, OrganizationNo, Seen, SnapshotNo};
 use crate::id::{Digest, Micros};
+use crate::limit::{Limit, Limited};
 use crate::name::EnvironmentKind;
 use crate::report::Report;
 use crate::role::Role;
@@ -34,8 +35,18 @@ pub struct Command {
     pub organization: String,
     /// What is asked.
     pub action: Action,
-    /// Random bytes for private bodies; never used twice.
+    /// Random bytes from which those of each private body are made; never used twice, and never
+    /// stored.
     pub salt: Salt,
+}
+
+impl Command {
+    /// Random bytes for the private body with this running number.
+    pub fn body_salt(&self, number: u32) -> Salt {
+        let mut bytes = self.salt.to_vec();
+        bytes.extend_from_slice(&number.to_be_bytes());
+        Digest::of(&bytes).0
+    }
 }
 
 /// What is asked.
@@ -96,6 +107,28 @@ pub enum Action {
         public: bool,
         /// Free text.
         description: String,
+    },
+    /// Set limits of an organization. A command of the server's log.
+    PutLimits {
+        /// Name of the organization.
+        name: String,
+        /// What is set; the others stay.
+        limits: Vec<(Limited, Limit)>,
+    },
+    /// Close an organization for good: nobody gets in any more. A command of the server's log;
+    /// its bodies are erased by commands of their own.
+    CloseOrganization {
+        /// Name.
+        name: String,
+        /// Why; free text.
+        reason: String,
+    },
+    /// Erase private bodies of the command's log.
+    EraseBodies {
+        /// Entry and position of each, and the digest it has there.
+        bodies: Vec<(EntryIndex, u32, Digest)>,
+        /// Why; free text.
+        reason: String,
     },
     /// Make a user, or change what differs.
     PutUser {
@@ -287,4 +320,22 @@ pub enum Refusal {
     KeyInUse { owner: String },
     #[error("{what} exceeds the limit of {limit}")]
     LimitExceeded { what: &'static str, limit: u64 },
+    #[error("organization '{organization}' has reached its limit of {limit} environments")]
+    TooManyEnvironments { organization: String, limit: u64 },
+    #[error("organization '{organization}' has reached its limit of {limit} bytes of bodies")]
+    TooManyBytes { organization: String, limit: u64 },
+    #[error(
+        "organization '{organization}' has reached its limit of {limit} entries per minute; try again in {retry_after_seconds} s"
+    )]
+    TooManyEntries {
+        organization: String,
+        limit: u64,
+        retry_after_seconds: u64,
+    },
+    #[error("organization '{name}' is closed")]
+    OrganizationClosed { name: String },
+    #[error("'{name}' is kept for users whose names were erased")]
+    NameReserved { name: String },
+    #[error("{field}: {what}")]
+    NotErasable { field: String, what: String },
 }

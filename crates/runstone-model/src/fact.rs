@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::event::{Field, Subject};
 use crate::id::{Digest, Fingerprint, Micros};
+use crate::limit::Limits;
 use crate::role::Role;
 
 macro_rules! ordinal {
@@ -98,6 +100,10 @@ pub struct Organization {
     pub created_at: Micros,
     /// When it last changed.
     pub modified_at: Micros,
+    /// When it was closed for good.
+    pub closed_at: Option<Micros>,
+    /// How much it may hold, and how fast it may write.
+    pub limits: Limits,
 }
 
 /// A person who signs in or holds personal keys.
@@ -111,6 +117,18 @@ pub struct User {
     pub email: String,
     /// When it was created.
     pub created_at: Micros,
+}
+
+impl User {
+    /// The name of a user whose own was erased: unique, and refused for others.
+    pub fn erased_name(no: UserNo) -> String {
+        format!("(erased {})", no.0)
+    }
+
+    /// Whether no living user may have this name.
+    pub fn is_erased_name(name: &str) -> bool {
+        name.starts_with("(erased ")
+    }
 }
 
 /// The role of a user in an organization.
@@ -168,6 +186,23 @@ pub struct ApiKey {
     pub expires_at: Option<Micros>,
     /// When it was revoked.
     pub revoked_at: Option<Micros>,
+}
+
+/// A private body that an entry names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivateBody {
+    /// Organization in whose log it stands.
+    pub organization: OrganizationNo,
+    /// Entry that names it.
+    pub entry: EntryIndex,
+    /// Its position there.
+    pub position: u32,
+    /// What the entry is about.
+    pub subject: Subject,
+    /// What it holds.
+    pub field: Field,
+    /// The entry that says it was erased.
+    pub erased_by: Option<EntryIndex>,
 }
 
 /// An environment without its history.

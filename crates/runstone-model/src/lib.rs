@@ -14,6 +14,7 @@ pub mod fact;
 pub mod history;
 pub mod id;
 pub mod interval;
+pub mod limit;
 pub mod name;
 pub mod project;
 pub mod read;

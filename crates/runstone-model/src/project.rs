@@ -4,15 +4,18 @@
 //! journal, so that both give the same rows. It judges nothing: what was decided stands in the
 //! event.
 
+mod erasure;
+
 use std::sync::Arc;
 
-use crate::event::{Effects, Entry, Event, Settings, Subject};
+use crate::event::{Effects, Entry, Event, Settings, Subject, Text, Verifier};
 use crate::fact::{
     ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Membership,
     Organization, OrganizationNo, Principal, Record, ServiceAccount, Snapshot, SnapshotNo, Span,
-    User,
+    User, UserNo,
 };
 use crate::id::{Digest, Micros};
+use crate::limit::Limits;
 use crate::name::EnvironmentKind;
 use crate::state::{Element, Head, Step, keyframe_due};
 use crate::view::{Need, Row, View};
@@ -59,6 +62,20 @@ impl Rows<'_> {
             index: self.index,
             what: what.into(),
         }
+    }
+
+    fn organization(&self, no: OrganizationNo) -> Result<Organization, Misfit> {
+        self.view
+            .organization(no)?
+            .map(Arc::unwrap_or_clone)
+            .ok_or_else(|| self.contradiction("no such organization"))
+    }
+
+    fn user(&self, no: UserNo) -> Result<User, Misfit> {
+        self.view
+            .user(no)?
+            .map(Arc::unwrap_or_clone)
+            .ok_or_else(|| self.contradiction("no such user"))
     }
 
     fn environment(&self, no: EnvironmentNo) -> Result<Environment, Misfit> {
@@ -127,6 +144,7 @@ pub fn project(
         rows.put(Row::Subject(organization, *subject, index));
     }
     project_event(&mut rows, &entry.event)?;
+    erasure::note(&mut rows, entry);
     if let (Some(claim), Some(Subject::Environment(no))) = (
         &entry.claim,
         entry.subjects.first().map(|(subject, _)| *subject),
@@ -169,33 +187,60 @@ fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(
                 }
             }
         }
-        Event::EnvironmentCreated { settings, .. } => {
+        Event::EnvironmentCreated {
+            settings: Settings { members, .. },
+            ..
+        }
+        | Event::EnvironmentCreatedV2 {
+            members: Some(members),
+            ..
+        } => {
             view.counters(organization)?;
-            for member in &settings.members {
+            for member in members {
                 if let Some(head) = view.head(organization, *member)? {
                     records_without_counts(organization, &head, view)?;
                 }
             }
         }
-        Event::EnvironmentChanged { no, settings, .. } => {
+        Event::EnvironmentChanged {
+            no,
+            settings: Settings { members, .. },
+            ..
+        }
+        | Event::EnvironmentChangedV2 {
+            no,
+            members: Some(members),
+            ..
+        } => {
             view.counters(organization)?;
             view.environment(organization, *no)?;
-            logical_facts(*no, &settings.members)?;
+            logical_facts(*no, members)?;
         }
         Event::EnvironmentArchived { no, .. } => {
+            view.counters(organization)?;
             view.environment(organization, *no)?;
             for logical in view.logicals_of(organization, *no)?.iter() {
                 view.environment(organization, *logical)?;
             }
         }
-        Event::EnvironmentRenamed { no, .. } | Event::EnvironmentTagged { no, .. } => {
+        Event::EnvironmentChangedV2 { no, .. }
+        | Event::EnvironmentRenamed { no, .. }
+        | Event::EnvironmentTagged { no, .. }
+        | Event::EnvironmentTaggedV2 { no, .. } => {
             view.environment(organization, *no)?;
         }
-        Event::OrganizationChanged { no, .. } => {
+        Event::OrganizationChanged { no, .. }
+        | Event::OrganizationClosed { no, .. }
+        | Event::OrganizationLimited { no, .. } => {
             view.organization(*no)?;
         }
-        Event::UserChanged { no, .. } => {
+        Event::UserChanged { no, .. } | Event::UserChangedV2 { no, .. } => {
             view.user(*no)?;
+        }
+        Event::BodiesErased { bodies, .. } => {
+            for (index, position, _) in bodies {
+                erasure::preload(organization, *index, *position, view)?;
+            }
         }
         Event::ServiceAccountChanged { no, .. } => {
             view.account(organization, *no)?;
@@ -254,6 +299,24 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
                 description: description.clone(),
                 created_at: rows.received,
                 modified_at: rows.received,
+                closed_at: None,
+                limits: Limits::default(),
+            })));
+        }
+        Event::OrganizationClosed { no, .. } => {
+            let known = rows.organization(*no)?;
+            let received = rows.received;
+            rows.put(Row::Organization(Arc::new(Organization {
+                modified_at: received,
+                closed_at: Some(received),
+                ..known
+            })));
+        }
+        Event::OrganizationLimited { no, limits } => {
+            let known = rows.organization(*no)?;
+            rows.put(Row::Organization(Arc::new(Organization {
+                limits: limits.clone(),
+                ..known
             })));
         }
         Event::OrganizationChanged {
@@ -262,41 +325,37 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             description,
             ..
         } => {
-            let known = rows
-                .view
-                .organization(*no)?
-                .ok_or_else(|| rows.contradiction("no such organization"))?;
+            let known = rows.organization(*no)?;
+            let received = rows.received;
             rows.put(Row::Organization(Arc::new(Organization {
                 public: *public,
                 description: description.clone(),
-                modified_at: rows.received,
-                ..Organization::clone(&known)
+                modified_at: received,
+                ..known
             })));
         }
         Event::UserCreated {
             no, name, email, ..
-        } => {
-            let mut counters = rows.view.counters(organization)?;
-            counters.users = counters.users.max(no.0);
-            rows.put(Row::Counters(organization, counters));
-            rows.put(Row::User(Arc::new(User {
-                no: *no,
-                name: name.clone(),
-                email: email.clone(),
-                created_at: rows.received,
-            })));
+        } => user_created(rows, *no, name.clone(), email.clone())?,
+        Event::UserCreatedV2 { no, name, email } => {
+            let name = name.text.clone().unwrap_or_else(|| User::erased_name(*no));
+            user_created(rows, *no, name, email.as_str().to_owned())?;
         }
         Event::UserChanged {
             no, name, email, ..
         } => {
-            let known = rows
-                .view
-                .user(*no)?
-                .ok_or_else(|| rows.contradiction("no such user"))?;
+            let known = rows.user(*no)?;
             rows.put(Row::User(Arc::new(User {
                 name: name.clone(),
                 email: email.clone(),
-                ..User::clone(&known)
+                ..known
+            })));
+        }
+        Event::UserChangedV2 { no, email } => {
+            let known = rows.user(*no)?;
+            rows.put(Row::User(Arc::new(User {
+                email: email.as_str().to_owned(),
+                ..known
             })));
         }
         Event::UserKeyCreated {
@@ -314,6 +373,20 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             expires_at: *expires_at,
             revoked_at: None,
         }))),
+        Event::UserKeyCreatedV2 {
+            user,
+            key,
+            expires_at,
+            verifier,
+            description,
+        } => key_created(
+            rows,
+            Principal::User(*user),
+            key,
+            *expires_at,
+            verifier,
+            description,
+        ),
         Event::RoleGranted { user, role } => rows.put(Row::Membership(Membership {
             organization,
             user: *user,
@@ -369,6 +442,20 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             expires_at: *expires_at,
             revoked_at: None,
         }))),
+        Event::ServiceAccountKeyCreatedV2 {
+            account,
+            key,
+            expires_at,
+            verifier,
+            description,
+        } => key_created(
+            rows,
+            Principal::Account(organization, *account),
+            key,
+            *expires_at,
+            verifier,
+            description,
+        ),
         Event::EnvironmentCreated {
             no,
             name,
@@ -376,68 +463,59 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             settings,
             snapshot,
             ..
+        } => environment_created(rows, *no, name, *kind, settings.clone(), *snapshot)?,
+        Event::EnvironmentCreatedV2 {
+            no,
+            name,
+            kind,
+            include_scaling,
+            require_provenance,
+            description,
+            members,
+            snapshot,
         } => {
-            let mut counters = rows.view.counters(organization)?;
-            counters.environments = counters.environments.max(no.0);
-            rows.put(Row::Counters(organization, counters));
-            let received = rows.received;
-            rows.put(Row::Environment(Arc::new(Environment {
-                organization,
-                no: *no,
-                name: name.clone(),
-                kind: *kind,
-                description: settings.description.clone(),
-                include_scaling: settings.include_scaling,
-                require_provenance: settings.require_provenance,
-                members: settings.members.clone(),
-                tags: std::collections::BTreeMap::new(),
-                created_at: received,
-                modified_at: received,
-                archived_at: None,
-                snapshots: 0,
-                changed_at: None,
-            })));
-            rows.put(Row::EnvironmentNamed(organization, name.clone(), *no));
-            // A new environment has no history and is in no logical one: facts a later
-            // decision of the same batch may read.
-            rows.view.insert(
-                crate::view::FactKey::Head(organization, *no),
-                crate::view::Fact::Absent,
-            );
-            rows.view.insert(
-                crate::view::FactKey::LogicalsOf(organization, *no),
-                crate::view::Fact::Absent,
-            );
-            if *kind == EnvironmentKind::Logical {
-                rows.put(Row::Members(organization, *no, settings.members.clone()));
-                if let Some(snapshot) = snapshot {
-                    append_logical(rows, *no, *snapshot, None)?;
-                }
-            }
+            let settings = Settings {
+                description: description
+                    .as_ref()
+                    .map(|text| text.as_str().to_owned())
+                    .unwrap_or_default(),
+                include_scaling: *include_scaling,
+                require_provenance: *require_provenance,
+                members: members.clone().unwrap_or_default(),
+            };
+            environment_created(rows, *no, name, *kind, settings, *snapshot)?;
         }
         Event::EnvironmentChanged {
             no,
             settings,
             snapshot,
             ..
+        } => environment_changed(rows, *no, settings.clone(), *snapshot)?,
+        Event::EnvironmentChangedV2 {
+            no,
+            include_scaling,
+            require_provenance,
+            description,
+            members,
+            snapshot,
         } => {
             let known = rows.environment(*no)?;
-            rows.put(Row::Environment(Arc::new(changed(
-                known.clone(),
-                settings,
-                rows.received,
-            ))));
-            if known.kind == EnvironmentKind::Logical {
-                if known.members != settings.members {
-                    rows.put(Row::Members(organization, *no, settings.members.clone()));
-                }
-                if let Some(snapshot) = snapshot {
-                    append_logical(rows, *no, *snapshot, None)?;
-                }
-            }
+            let settings = Settings {
+                description: match description {
+                    Some(text) => text.as_str().to_owned(),
+                    None => known.description,
+                },
+                include_scaling: *include_scaling,
+                require_provenance: *require_provenance,
+                members: members.clone().unwrap_or(known.members),
+            };
+            environment_changed(rows, *no, settings, *snapshot)?;
         }
         Event::EnvironmentArchived { no, name } => {
             let known = rows.environment(*no)?;
+            let mut counters = rows.view.counters(organization)?;
+            counters.live_environments = counters.live_environments.saturating_sub(1);
+            rows.put(Row::Counters(organization, counters));
             let logicals = rows.view.logicals_of(organization, *no)?;
             for logical in logicals.iter() {
                 let mut logical = rows.environment(*logical)?;
@@ -472,7 +550,20 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             no, set, removed, ..
         } => {
             let mut known = rows.environment(*no)?;
-            crate::view::apply_tags(&mut known.tags, set, removed);
+            known.tags.extend(set.clone());
+            known.tags.retain(|key, _| !removed.contains(key));
+            rows.put(Row::Environment(Arc::new(known)));
+        }
+        Event::EnvironmentTaggedV2 {
+            no, set, removed, ..
+        } => {
+            let mut known = rows.environment(*no)?;
+            for (key, value) in set {
+                known
+                    .tags
+                    .insert(key.clone(), value.clone().unwrap_or_default());
+            }
+            known.tags.retain(|key, _| !removed.contains(key));
             rows.put(Row::Environment(Arc::new(known)));
         }
         Event::SnapshotRecorded {
@@ -484,8 +575,121 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
         Event::ObservationRecorded { .. }
         | Event::EpochBegun { .. }
         | Event::KeyRotated { .. }
-        | Event::ClockMovedBack { .. }
-        | Event::BodiesErased { .. } => {}
+        | Event::ClockMovedBack { .. } => {}
+        Event::BodiesErased { bodies, .. } => {
+            for (index, position, _) in bodies {
+                erasure::erase(rows, *index, *position)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn user_created(rows: &mut Rows, no: UserNo, name: String, email: String) -> Result<(), Misfit> {
+    let mut counters = rows.view.counters(rows.organization)?;
+    counters.users = counters.users.max(no.0);
+    rows.put(Row::Counters(rows.organization, counters));
+    rows.put(Row::User(Arc::new(User {
+        no,
+        name,
+        email,
+        created_at: rows.received,
+    })));
+    Ok(())
+}
+
+/// A key whose verifier was erased is no more, as if it had never been.
+fn key_created(
+    rows: &mut Rows,
+    principal: Principal,
+    id: &str,
+    expires_at: Option<Micros>,
+    verifier: &Verifier,
+    description: &Text,
+) {
+    if let Some(verifier) = verifier.verifier {
+        rows.put(Row::Key(Arc::new(ApiKey {
+            verifier,
+            id: id.to_owned(),
+            principal,
+            description: description.as_str().to_owned(),
+            created_at: rows.received,
+            expires_at,
+            revoked_at: None,
+        })));
+    }
+}
+
+fn environment_created(
+    rows: &mut Rows,
+    no: EnvironmentNo,
+    name: &str,
+    kind: EnvironmentKind,
+    settings: Settings,
+    snapshot: Option<SnapshotNo>,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let mut counters = rows.view.counters(organization)?;
+    counters.environments = counters.environments.max(no.0);
+    counters.live_environments += 1;
+    rows.put(Row::Counters(organization, counters));
+    let received = rows.received;
+    rows.put(Row::Environment(Arc::new(Environment {
+        organization,
+        no,
+        name: name.to_owned(),
+        kind,
+        description: settings.description,
+        include_scaling: settings.include_scaling,
+        require_provenance: settings.require_provenance,
+        members: settings.members.clone(),
+        tags: std::collections::BTreeMap::new(),
+        created_at: received,
+        modified_at: received,
+        archived_at: None,
+        snapshots: 0,
+        changed_at: None,
+    })));
+    rows.put(Row::EnvironmentNamed(organization, name.to_owned(), no));
+    // A new environment has no history and is in no logical one: facts a later decision of the
+    // same batch may read.
+    rows.view.insert(
+        crate::view::FactKey::Head(organization, no),
+        crate::view::Fact::Absent,
+    );
+    rows.view.insert(
+        crate::view::FactKey::LogicalsOf(organization, no),
+        crate::view::Fact::Absent,
+    );
+    if kind == EnvironmentKind::Logical {
+        rows.put(Row::Members(organization, no, settings.members));
+        if let Some(snapshot) = snapshot {
+            append_logical(rows, no, snapshot, None)?;
+        }
+    }
+    Ok(())
+}
+
+fn environment_changed(
+    rows: &mut Rows,
+    no: EnvironmentNo,
+    settings: Settings,
+    snapshot: Option<SnapshotNo>,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let known = rows.environment(no)?;
+    rows.put(Row::Environment(Arc::new(changed(
+        known.clone(),
+        &settings,
+        rows.received,
+    ))));
+    if known.kind == EnvironmentKind::Logical {
+        if known.members != settings.members {
+            rows.put(Row::Members(organization, no, settings.members));
+        }
+        if let Some(snapshot) = snapshot {
+            append_logical(rows, no, snapshot, None)?;
+        }
     }
     Ok(())
 }

@@ -4,13 +4,13 @@
 //! that the next decision of the same batch sees it. A view knows "absent" from "not loaded":
 //! reading what was not loaded asks for it instead of guessing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::Subject;
 use crate::fact::{
     AccountNo, ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, Membership, Organization,
-    OrganizationNo, Record, Seen, ServiceAccount, Snapshot, Span, User, UserNo,
+    OrganizationNo, PrivateBody, Record, Seen, ServiceAccount, Snapshot, Span, User, UserNo,
 };
 use crate::id::Digest;
 use crate::role::Role;
@@ -53,6 +53,15 @@ pub enum FactKey {
     Sequence(OrganizationNo, EnvironmentNo, String),
     /// Index of a subject's last entry.
     Subject(OrganizationNo, Subject),
+    /// [`PrivateBody`] by entry and position.
+    PrivateBody(OrganizationNo, EntryIndex, u32),
+    /// Digest of a body by entry and position; of entries that are stored, not of those of the
+    /// same batch.
+    BodyDigest(OrganizationNo, EntryIndex, u32),
+    /// Index of the entry that a subject's shown text is from, by the text's name.
+    TextFrom(OrganizationNo, Subject, String),
+    /// Verifier of the key with an id.
+    KeyWithId(String),
 }
 
 impl FactKey {
@@ -65,7 +74,8 @@ impl FactKey {
             | Self::Organization(_)
             | Self::User(_)
             | Self::UserNamed(_)
-            | Self::Key(_) => crate::fact::SERVER,
+            | Self::Key(_)
+            | Self::KeyWithId(_) => crate::fact::SERVER,
             Self::Counters(no)
             | Self::Membership(no, _)
             | Self::Account(no, _)
@@ -77,7 +87,10 @@ impl FactKey {
             | Self::Record(no, _)
             | Self::Seen(no, _)
             | Self::Sequence(no, _, _)
-            | Self::Subject(no, _) => *no,
+            | Self::Subject(no, _)
+            | Self::PrivateBody(no, _, _)
+            | Self::BodyDigest(no, _, _)
+            | Self::TextFrom(no, _, _) => *no,
         }
     }
 }
@@ -107,6 +120,10 @@ pub enum Fact {
     Seen(Seen),
     Sequence(u64),
     Subject(EntryIndex),
+    PrivateBody(Arc<PrivateBody>),
+    BodyDigest(Digest),
+    TextFrom(EntryIndex),
+    KeyWithId(Digest),
 }
 
 /// The last ordinals given out in a log.
@@ -118,6 +135,8 @@ pub struct Counters {
     pub users: u32,
     /// Environments.
     pub environments: u32,
+    /// Environments that are not archived: how many there are.
+    pub live_environments: u32,
     /// Records.
     pub records: u32,
     /// Service accounts.
@@ -148,6 +167,11 @@ pub enum Row {
     Span(Span),
     Sequence(OrganizationNo, EnvironmentNo, String, u64),
     Subject(OrganizationNo, Subject, EntryIndex),
+    PrivateBody(Arc<PrivateBody>),
+    /// A text of a subject, by its name, is now from an entry.
+    TextFrom(OrganizationNo, Subject, String, EntryIndex),
+    /// The key with this verifier and id is no more.
+    KeyRemoved(Digest, String),
 }
 
 /// A fact was read that is not loaded.
@@ -272,6 +296,25 @@ impl View {
         subject, Subject, EntryIndex, (organization: OrganizationNo, subject: Subject),
         FactKey::Subject(organization, subject)
     );
+    reader!(
+        /// Private body by entry and position.
+        private_body, PrivateBody, Arc<PrivateBody>, (organization: OrganizationNo, entry: EntryIndex, position: u32),
+        FactKey::PrivateBody(organization, entry, position)
+    );
+    reader!(
+        /// Digest of a body by entry and position.
+        body_digest, BodyDigest, Digest, (organization: OrganizationNo, entry: EntryIndex, position: u32),
+        FactKey::BodyDigest(organization, entry, position)
+    );
+    reader!(
+        /// Entry that a text of a subject is from.
+        text_from, TextFrom, EntryIndex, (organization: OrganizationNo, subject: Subject, name: &str),
+        FactKey::TextFrom(organization, subject, name.to_owned())
+    );
+    reader!(
+        /// Verifier of the key with an id.
+        key_with_id, KeyWithId, Digest, (id: &str), FactKey::KeyWithId(id.to_owned())
+    );
 
     /// Counters of a log; zero before its first entry.
     pub fn counters(&self, organization: OrganizationNo) -> Result<Counters, Need> {
@@ -331,6 +374,13 @@ impl View {
                 self.insert(FactKey::Counters(*organization), Fact::Counters(*counters));
             }
             Row::User(user) => {
+                // A user whose name was erased is no longer found by it.
+                if let Some(Fact::User(known)) = self.facts.get(&FactKey::User(user.no))
+                    && known.name != user.name
+                {
+                    let name = known.name.clone();
+                    self.insert(FactKey::UserNamed(name), Fact::Absent);
+                }
                 self.insert(FactKey::User(user.no), Fact::User(Arc::clone(user)));
                 self.insert(
                     FactKey::UserNamed(user.name.clone()),
@@ -353,6 +403,10 @@ impl View {
             }
             Row::Key(key) => {
                 self.insert(FactKey::Key(key.verifier), Fact::Key(Arc::clone(key)));
+                self.insert(
+                    FactKey::KeyWithId(key.id.clone()),
+                    Fact::KeyWithId(key.verifier),
+                );
             }
             Row::Environment(environment) => self.insert(
                 FactKey::Environment(environment.organization, environment.no),
@@ -400,21 +454,19 @@ impl View {
                 FactKey::Subject(*organization, *subject),
                 Fact::Subject(*index),
             ),
+            Row::PrivateBody(body) => self.insert(
+                FactKey::PrivateBody(body.organization, body.entry, body.position),
+                Fact::PrivateBody(Arc::clone(body)),
+            ),
+            Row::TextFrom(organization, subject, name, entry) => self.insert(
+                FactKey::TextFrom(*organization, *subject, name.clone()),
+                Fact::TextFrom(*entry),
+            ),
+            Row::KeyRemoved(verifier, id) => {
+                self.insert(FactKey::Key(*verifier), Fact::Absent);
+                self.insert(FactKey::KeyWithId(id.clone()), Fact::Absent);
+            }
             Row::Snapshot(_) | Row::Span(_) => {}
         }
-    }
-}
-
-/// Tags set and removed, applied in that order.
-pub(crate) fn apply_tags(
-    tags: &mut BTreeMap<String, String>,
-    set: &BTreeMap<String, String>,
-    removed: &[String],
-) {
-    for (key, value) in set {
-        tags.insert(key.clone(), value.clone());
-    }
-    for key in removed {
-        tags.remove(key);
     }
 }

@@ -15,12 +15,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use runstone_store::Store;
+use runstone_model::limit::Limit;
+use runstone_store::{ErasureDone, Store, Wanted};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use crate::provision::Plan;
+use crate::provision::{self, Plan};
 
 /// Name of the socket in the data directory.
 pub const SOCKET: &str = "admin.sock";
@@ -112,6 +113,198 @@ pub struct RotateAnswer {
     pub index: Option<u64>,
 }
 
+/// What can be erased, named as an administrator does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EraseSelection {
+    /// Every private body of the log; only shown, never erased by this name.
+    All,
+    /// Private bodies by digest, in hexadecimal digits.
+    Digests(Vec<String>),
+    /// The texts of an environment.
+    Environment(String),
+    /// A person; in the server's log.
+    User(String),
+    /// The texts about a service account.
+    ServiceAccount(String),
+}
+
+/// `POST /erase`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EraseRequest {
+    /// Name of the organization; empty for the server's log.
+    pub organization: String,
+    /// What is erased.
+    pub selection: EraseSelection,
+    /// Why.
+    pub reason: String,
+    /// Only say what would be.
+    pub dry_run: bool,
+}
+
+/// A private body that was erased or can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedBody {
+    /// Index of the entry that names it.
+    pub entry: u64,
+    /// Its position there.
+    pub position: u32,
+    /// Its digest, in hexadecimal digits.
+    pub digest: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What the entry is about: `environment:7`.
+    pub subject: String,
+    /// What it holds: `description`, `name`, `email`, `tag-values`, …; `mixed` cannot be erased.
+    pub field: String,
+}
+
+/// What an erasure did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EraseAnswer {
+    /// The bodies.
+    pub bodies: Vec<ErasedBody>,
+    /// Indexes of the entries that say so; none after a dry run.
+    pub entries: Vec<u64>,
+    /// What is left to be done, and when it will be.
+    pub pending: Vec<String>,
+}
+
+/// `POST /close-organization`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CloseRequest {
+    /// Name of the organization.
+    pub organization: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A closed organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseAnswer {
+    /// It was closed before.
+    pub was_closed: bool,
+    /// Bodies that were erased now.
+    pub erased: u64,
+    /// Bodies that cannot be erased.
+    pub kept: u64,
+    /// What is left to be done, and when it will be.
+    pub pending: Vec<String>,
+}
+
+/// `POST /limits`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LimitsRequest {
+    /// Name of the organization; none for all.
+    pub organization: Option<String>,
+    /// Limits to set by name: a number, `unlimited` or `default`.
+    pub set: BTreeMap<String, String>,
+}
+
+/// A limit of an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitAnswer {
+    /// The organization.
+    pub organization: String,
+    /// What is limited.
+    pub limit: String,
+    /// What holds; none = unlimited.
+    pub value: Option<u64>,
+    /// Whether that is the default.
+    pub is_default: bool,
+    /// What is used now.
+    pub used: u64,
+}
+
+/// Erases, or says what would be.
+pub async fn erase_in(store: &Store, asked: EraseRequest) -> Result<EraseAnswer, String> {
+    let wanted = match asked.selection {
+        EraseSelection::All if !asked.dry_run => {
+            return Err(
+                "name what to erase: a digest, an environment, a user or a service account"
+                    .to_owned(),
+            );
+        }
+        EraseSelection::All => Wanted::All,
+        EraseSelection::Digests(digests) => Wanted::Digests(
+            digests
+                .iter()
+                .map(|digest| {
+                    digest
+                        .parse()
+                        .map_err(|_| format!("'{digest}' is not a digest: 64 hexadecimal digits"))
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        EraseSelection::Environment(name) => Wanted::Environment(name),
+        EraseSelection::User(name) => Wanted::User(name),
+        EraseSelection::ServiceAccount(name) => Wanted::ServiceAccount(name),
+    };
+    let done = if asked.dry_run {
+        let bodies = store.erasable(&asked.organization, &wanted).await;
+        ErasureDone {
+            bodies: bodies.map_err(|error| error.to_string())?,
+            ..ErasureDone::default()
+        }
+    } else {
+        store
+            .erase(&asked.organization, &wanted, &asked.reason)
+            .await
+            .map_err(|error| error.to_string())?
+    };
+    Ok(EraseAnswer {
+        bodies: done
+            .bodies
+            .into_iter()
+            .map(|body| ErasedBody {
+                entry: body.entry,
+                position: body.position,
+                digest: body.digest.to_hex(),
+                bytes: body.bytes,
+                subject: body.subject,
+                field: body.field,
+            })
+            .collect(),
+        entries: done.entries,
+        pending: done.pending,
+    })
+}
+
+/// Sets limits and says what holds then.
+pub async fn limits_in(store: &Store, asked: LimitsRequest) -> Result<Vec<LimitAnswer>, String> {
+    if !asked.set.is_empty() {
+        let name = asked
+            .organization
+            .as_deref()
+            .ok_or("limits are set for one organization: name it")?;
+        let changes = provision::limits(&asked.set)?;
+        store
+            .put_limits(name, changes)
+            .await
+            .map_err(|error| error.to_string())?;
+    }
+    let shown = store
+        .limits(asked.organization.as_deref())
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(shown
+        .into_iter()
+        .flat_map(|organization| {
+            let name = organization.organization;
+            organization
+                .limits
+                .into_iter()
+                .map(move |limit| LimitAnswer {
+                    organization: name.clone(),
+                    limit: limit.what.as_str().to_owned(),
+                    value: limit.limit,
+                    is_default: limit.set == Limit::Default,
+                    used: limit.used,
+                })
+        })
+        .collect())
+}
+
 /// Why something was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
@@ -119,8 +312,8 @@ pub struct Refused {
     pub message: String,
 }
 
-impl From<crate::provision::Applied> for ProvisionAnswer {
-    fn from(applied: crate::provision::Applied) -> Self {
+impl From<provision::Applied> for ProvisionAnswer {
+    fn from(applied: provision::Applied) -> Self {
         Self {
             created: applied.created,
             changed: applied.changed,
@@ -145,6 +338,17 @@ impl From<runstone_store::Done> for RotateAnswer {
     fn from(done: runstone_store::Done) -> Self {
         Self {
             index: done.entries.first().map(|(_, index)| *index),
+        }
+    }
+}
+
+impl From<runstone_store::Closed> for CloseAnswer {
+    fn from(closed: runstone_store::Closed) -> Self {
+        Self {
+            was_closed: closed.was_closed,
+            erased: closed.erased.bodies.len() as u64,
+            kept: closed.kept,
+            pending: closed.erased.pending,
         }
     }
 }
@@ -203,11 +407,14 @@ fn bind(at: &Path, path: &Path) -> io::Result<UnixListener> {
 
 fn router(store: Store) -> Router {
     Router::new()
-        .route("/provision", post(provision))
+        .route("/provision", post(apply_plan))
         .route("/new-epoch", post(new_epoch))
         .route("/export", post(export))
         .route("/rotate-key", post(rotate_key))
         .route("/seal", post(seal))
+        .route("/erase", post(erase))
+        .route("/close-organization", post(close_organization))
+        .route("/limits", post(limits))
         .with_state(store)
 }
 
@@ -221,7 +428,7 @@ fn answer<A: Serialize, E: std::fmt::Display>(result: Result<A, E>) -> Response 
     }
 }
 
-async fn provision(State(store): State<Store>, Json(asked): Json<ProvisionRequest>) -> Response {
+async fn apply_plan(State(store): State<Store>, Json(asked): Json<ProvisionRequest>) -> Response {
     let plan = match Plan::parse(&asked.yaml, |name| asked.variables.get(name).cloned()) {
         Ok(plan) => plan,
         Err(error) => return answer::<ProvisionAnswer, _>(Err(error)),
@@ -248,4 +455,22 @@ async fn rotate_key(State(store): State<Store>, Json(asked): Json<RotateRequest>
 
 async fn seal(State(store): State<Store>) -> Response {
     answer(store.seal_all().await.map(|bundles| SealAnswer { bundles }))
+}
+
+async fn erase(State(store): State<Store>, Json(asked): Json<EraseRequest>) -> Response {
+    answer(erase_in(&store, asked).await)
+}
+
+async fn close_organization(
+    State(store): State<Store>,
+    Json(asked): Json<CloseRequest>,
+) -> Response {
+    let closed = store
+        .close_organization(&asked.organization, &asked.reason)
+        .await;
+    answer(closed.map(CloseAnswer::from))
+}
+
+async fn limits(State(store): State<Store>, Json(asked): Json<LimitsRequest>) -> Response {
+    answer(limits_in(&store, asked).await)
 }

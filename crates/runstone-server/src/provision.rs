@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use runstone_model::command::{Action, Caller, Command, NewKey, Reply};
+use runstone_model::command::{Action, Caller, Command, NewKey, Refusal, Reply};
 use runstone_model::fact::OrganizationKind;
 use runstone_model::id::{Digest, Micros, decode_hex_32, encode_hex};
+use runstone_model::limit::{Limit, Limited, NoLimit};
 use runstone_model::name::OrganizationName;
 use runstone_model::role::Role;
 use runstone_store::{Store, SubmitError};
@@ -82,6 +83,16 @@ struct OrganizationSection {
     public: bool,
     #[serde(default)]
     description: String,
+    #[serde(default)]
+    limits: BTreeMap<String, LimitValue>,
+}
+
+/// A limit as YAML has it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum LimitValue {
+    Number(i64),
+    Text(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -165,6 +176,10 @@ enum Step {
         public: bool,
         description: String,
     },
+    Limits {
+        organization: String,
+        limits: Vec<(Limited, Limit)>,
+    },
     User {
         name: String,
         email: String,
@@ -234,9 +249,9 @@ impl Plan {
             let kind = section.kind.as_deref().unwrap_or("shared");
             match OrganizationKind::parse(kind) {
                 Some(kind) => plan.push(
-                    path,
+                    path.clone(),
                     Step::Organization {
-                        name: section.name,
+                        name: section.name.clone(),
                         kind,
                         public: section.public,
                         description: section.description,
@@ -246,6 +261,27 @@ impl Plan {
                     format!("{path}.kind"),
                     format!("'{kind}' is not a kind: shared or personal"),
                 ),
+            }
+            let mut limits = Vec::new();
+            for (name, value) in section.limits {
+                let text = match value {
+                    LimitValue::Number(number) => number.to_string(),
+                    LimitValue::Text(text) => text,
+                };
+                match limit(&name, &text) {
+                    Ok(limit) => limits.push(limit),
+                    Err(text) => errors.add(format!("{path}.limits.{name}"), text),
+                }
+            }
+            if !limits.is_empty() {
+                let organization = section.name;
+                plan.push(
+                    format!("{path}.limits"),
+                    Step::Limits {
+                        organization,
+                        limits,
+                    },
+                );
             }
         }
         let mut names = BTreeSet::new();
@@ -393,13 +429,21 @@ impl Plan {
                 action,
                 salt: store.salt(),
             };
-            let done = store
-                .submit(command)
-                .await
-                .map_err(|source| ProvisionError::Refused {
-                    path: path.clone(),
-                    source,
-                })?;
+            let done = match store.submit(command).await {
+                Ok(done) => done,
+                // It was closed on purpose and does not come back; that is no reason not to start.
+                Err(SubmitError::Refused(refusal @ Refusal::OrganizationClosed { .. })) => {
+                    tracing::warn!("{path} of the provision file is left out: {refusal}");
+                    applied.unchanged += 1;
+                    continue;
+                }
+                Err(source) => {
+                    return Err(ProvisionError::Refused {
+                        path: path.clone(),
+                        source,
+                    });
+                }
+            };
             match done.reply {
                 Reply::Created | Reply::Snapshot(_) => applied.created += 1,
                 Reply::Changed => applied.changed += 1,
@@ -408,6 +452,23 @@ impl Plan {
         }
         Ok(applied)
     }
+}
+
+/// A limit by its name and value.
+fn limit(name: &str, value: &str) -> Result<(Limited, Limit), String> {
+    let what = Limited::ALL
+        .into_iter()
+        .find(|what| what.as_str() == name)
+        .ok_or_else(|| {
+            format!("'{name}' is not limited: environments, entries_per_minute or bytes")
+        })?;
+    let limit = value.parse().map_err(|error: NoLimit| error.to_string())?;
+    Ok((what, limit))
+}
+
+/// Limits by their names and values.
+pub(crate) fn limits(set: &BTreeMap<String, String>) -> Result<Vec<(Limited, Limit)>, String> {
+    set.iter().map(|(name, value)| limit(name, value)).collect()
 }
 
 /// A new API key from the store's randomness.
@@ -430,6 +491,16 @@ fn action(store: &Store, step: &Step) -> (String, Action) {
                 kind,
                 public,
                 description,
+            },
+        ),
+        Step::Limits {
+            organization,
+            limits,
+        } => (
+            String::new(),
+            Action::PutLimits {
+                name: organization,
+                limits,
             },
         ),
         Step::User { name, email } => (String::new(), Action::PutUser { name, email }),
@@ -644,7 +715,7 @@ mod tests {
     #[test]
     fn every_wrong_member_is_named() {
         let error = parse(
-            "organizations:\n  - name: log\n    kind: big\n  - name: a\n  - name: a\nusers:\n  \
+            "organizations:\n  - name: log\n    kind: big\n    limits: {bytes: -1, rooms: 3}\n  - name: a\n    limits: {bytes: unlimited, environments: 5, entries_per_minute: default}\n  - name: a\nusers:\n  \
              - name: ''\n    roles: {a: owner}\n    api_keys:\n      - key: a b\n      \
              - key_env: UNSET\n      - key_sha256: abc\n      - description: none\n      \
              - key: x\n        expires_at: soon\n",
@@ -658,6 +729,8 @@ mod tests {
             paths,
             [
                 "organizations[0].kind",
+                "organizations[0].limits.bytes",
+                "organizations[0].limits.rooms",
                 "organizations[0].name",
                 "organizations[2].name",
                 "users[0].api_keys[0].key",

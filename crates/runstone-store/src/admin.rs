@@ -196,7 +196,7 @@ pub async fn rebuild(
     }
     let blobs = places.open_blobs(options)?;
     let database = Database::new(places.place.clone());
-    database.migrate().await?;
+    database.migrate(Some(&blobs)).await?;
     let secrets = Secrets::load(&places.key_file, false, &*options.random)?;
     crate::check_secrets(&database, &secrets, &places.key_file).await?;
     let mut conn = database.connect_writer().await?;
@@ -208,7 +208,7 @@ pub async fn rebuild(
 }
 
 impl Store {
-    fn salted(&self, organization: &str, action: Action) -> Command {
+    pub(crate) fn salted(&self, organization: &str, action: Action) -> Command {
         Command {
             caller: Caller::System("admin"),
             organization: organization.to_owned(),
@@ -429,7 +429,7 @@ impl Store {
     }
 }
 
-fn unavailable(error: DbError) -> SubmitError {
+pub(crate) fn unavailable(error: DbError) -> SubmitError {
     SubmitError::Unavailable {
         reason: error.to_string(),
         retry_after_seconds: 5,

@@ -96,7 +96,7 @@ pub async fn backup(
         }
         Conn::Postgres(_) => {
             let database = Database::new(Place::Sqlite { file: file.clone() });
-            database.migrate().await?;
+            database.migrate(None).await?;
             let mut target = database.connect_writer().await?;
             conn.begin(Mode::Read).await?;
             let copied = copy(&mut conn, &mut target, progress).await;
@@ -390,11 +390,21 @@ pub async fn restore(
                 Ok(())
             };
             copy().map_err(AdminError::file(file))?;
-            database.migrate().await?;
+            database.migrate(Some(&blobs)).await?;
         }
         Place::Postgres { .. } => {
-            database.migrate().await?;
             let mut from = Conn::Sqlite(open_sqlite(&source, true)?);
+            let made_with = from
+                .query_one("SELECT count(*) FROM migrations", &[])
+                .await?
+                .map_or(Ok(0), |row| row.number(0))?;
+            if made_with != crate::engine::MIGRATIONS.len() as u64 {
+                return Err(AdminError::Refused(
+                    "the backup was made by another version of Runstone: restore it into a data directory with this version first, and back that up"
+                        .to_owned(),
+                ));
+            }
+            database.migrate(Some(&blobs)).await?;
             let mut to = database.connect_writer().await?;
             if let Conn::Postgres(postgres) = &to {
                 postgres.unlimited().await?;

@@ -83,6 +83,24 @@ impl Blobs {
         Ok(())
     }
 
+    /// Removes a body for good; it may be gone already.
+    pub(crate) async fn remove(&self, organization: &str, digest: &Digest) -> Result<(), String> {
+        let path = self.path(organization, digest);
+        match self.store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(format!("cannot remove a body: {error}")),
+        }
+        if let Some(folder) = &self.folder
+            && let Some(parent) = folder.join(path.as_ref()).parent()
+            && parent.exists()
+        {
+            std::fs::File::open(parent)
+                .and_then(|parent| parent.sync_all())
+                .map_err(|error| format!("cannot remove a body: {error}"))?;
+        }
+        Ok(())
+    }
+
     /// The stored bytes; none if there are none.
     pub(crate) async fn get(
         &self,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use runstone_model::id::Digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::blobs::Blobs;
 use crate::conn::{Conn, Mode, Postgres};
 use crate::dialect::Dialect;
 use crate::value::{DbError, Value};
@@ -15,8 +16,14 @@ use crate::value::{DbError, Value};
 const READERS_MAX: usize = 16;
 
 /// Migrations, oldest first. A landed one is never changed: its hash is stored.
-pub(crate) const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_record", include_str!("migrations/0001_record.sql"))];
+pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_record", include_str!("migrations/0001_record.sql")),
+    ("0002_erasure", include_str!("migrations/0002_erasure.sql")),
+];
+
+/// Migrations after which the derived tables of a store with entries are written anew, in the
+/// same transaction.
+const REBUILT: &[&str] = &["0002_erasure"];
 
 /// Where the database is.
 #[derive(Clone)]
@@ -157,23 +164,31 @@ impl Database {
             .clear();
     }
 
-    /// Moves what SQLite wrote beside its file into it, so that a closed store is one file.
-    pub(crate) async fn settle(&self) {
+    /// Moves what SQLite wrote beside its file into it, so that a closed store is one file and
+    /// nothing erased stays beside it. False if a reader or writer still needs it.
+    pub(crate) async fn settle(&self) -> bool {
         let Place::Sqlite { file } = &self.place else {
-            return;
+            return true;
         };
         let settled = open_sqlite(file, false).and_then(|connection| {
             connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    row.get::<_, i64>(0)
+                })
                 .map_err(|error| Dialect::sqlite_error(&error))
         });
-        if let Err(error) = settled {
-            tracing::debug!(%error, "the write-ahead log stays beside the file");
+        match settled {
+            Ok(busy) => busy == 0,
+            Err(error) => {
+                tracing::debug!(%error, "the write-ahead log stays beside the file");
+                false
+            }
         }
     }
 
-    /// Brings the schema up to date under an exclusive lock, one transaction per migration.
-    pub(crate) async fn migrate(&self) -> Result<(), DbError> {
+    /// Brings the schema up to date under an exclusive lock, all or nothing. `blobs` are for
+    /// writing derived tables anew.
+    pub(crate) async fn migrate(&self, blobs: Option<&Blobs>) -> Result<(), DbError> {
         let mut conn = self.connect_writer().await?;
         let dialect = conn.dialect();
         let prepare = migrations_table(dialect);
@@ -190,33 +205,18 @@ impl Database {
                 "the store was written by a newer version of Runstone".to_owned(),
             ));
         }
-        for (position, (name, text)) in MIGRATIONS.iter().enumerate() {
-            let digest = Digest::of(text.as_bytes());
-            if let Some(row) = done.get(position) {
-                if row.text(1)? != *name || row.sha256(2)? != digest.0 {
-                    return Err(DbError::Other(format!(
-                        "migration {} of the store is not the one this version knows",
-                        row.text(1)?
-                    )));
-                }
-                continue;
+        for (row, (name, text)) in done.iter().zip(MIGRATIONS) {
+            if row.text(1)? != *name || row.sha256(2)? != Digest::of(text.as_bytes()).0 {
+                return Err(DbError::Other(format!(
+                    "migration {} of the store is not the one this version knows",
+                    row.text(1)?
+                )));
             }
+        }
+        if done.len() < MIGRATIONS.len() {
             conn.begin(Mode::Write).await?;
-            let result = async {
-                conn.batch(&dialect.migration(text)).await?;
-                conn.execute(
-                    "INSERT INTO migrations (no, name, digest) VALUES ($1, $2, $3)",
-                    &[
-                        (position as u64 + 1).into(),
-                        Value::from(*name),
-                        digest.0[..].into(),
-                    ],
-                )
-                .await
-            }
-            .await;
-            match result {
-                Ok(_) => conn.commit().await?,
+            match apply(&mut conn, done.len(), blobs).await {
+                Ok(()) => conn.commit().await?,
                 Err(error) => {
                     conn.rollback().await;
                     return Err(error);
@@ -229,6 +229,39 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Applies the migrations after the first `done`, in the transaction under way.
+async fn apply(conn: &mut Conn, done: usize, blobs: Option<&Blobs>) -> Result<(), DbError> {
+    let dialect = conn.dialect();
+    let mut is_rebuilt = false;
+    for (position, (name, text)) in MIGRATIONS.iter().enumerate().skip(done) {
+        conn.batch(&dialect.migration(text)).await?;
+        conn.execute(
+            "INSERT INTO migrations (no, name, digest) VALUES ($1, $2, $3)",
+            &[
+                (position as u64 + 1).into(),
+                Value::from(*name),
+                Digest::of(text.as_bytes()).0[..].into(),
+            ],
+        )
+        .await?;
+        is_rebuilt |= REBUILT.contains(name);
+    }
+    // A new store has nothing to write anew.
+    if is_rebuilt && done > 0 {
+        if let Conn::Postgres(postgres) = conn {
+            postgres.unlimited().await?;
+        }
+        tracing::info!("the store is brought up to date: its derived tables are written anew");
+        crate::rebuild::replay_all(conn, blobs, &mut |_| {})
+            .await
+            .map_err(|error| match error {
+                crate::admin::AdminError::Database(error) => error,
+                other => DbError::Corrupt(other.to_string()),
+            })?;
+    }
+    Ok(())
 }
 
 /// The statement that makes the table of migrations.

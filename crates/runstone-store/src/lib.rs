@@ -11,10 +11,12 @@ mod bodies;
 mod conn;
 mod dialect;
 mod engine;
+mod erase;
 mod fsck;
 mod guard;
 mod journal;
 mod keys;
+mod limits;
 mod log;
 mod queue;
 mod read;
@@ -36,7 +38,9 @@ use tokio::sync::oneshot;
 
 pub use crate::admin::{AdminError, Counts, EpochBegun, Exported, Progress, rebuild};
 pub use crate::backup::{BackupDone, Restored, backup, restore};
+pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
+pub use crate::limits::{LimitUsed, OrganizationLimits};
 pub use crate::read::{Change, LogHead, LogKey, Read, ReadError};
 pub use crate::value::DbError;
 
@@ -245,7 +249,7 @@ impl Store {
             ..
         } = places;
         let database = Database::new(place);
-        database.migrate().await?;
+        database.migrate(Some(&blobs)).await?;
         let secrets = Secrets::load(&key_file, options.create_key_file, &*options.random)?;
         check_secrets(&database, &secrets, &key_file).await?;
         let counts = Arc::new(WriterCounts::default());
@@ -260,6 +264,11 @@ impl Store {
             Arc::clone(&counts),
         );
         writer.found().await?;
+        // What a crash left of an erasure goes now.
+        if let Err(error) = erase::remove_blobs(&database, &blobs).await {
+            tracing::warn!(%error, "erased bodies lie in the blob store until the next start");
+        }
+        database.settle().await;
         let guarded = Arc::new(Guarded::new(options.guard.is_some()));
         let guard = options
             .guard

@@ -37,6 +37,10 @@ pub(crate) struct Log {
     pub(crate) last_at: Micros,
     pub(crate) keys: Vec<Key>,
     pub(crate) note: String,
+    /// Bytes of all its bodies, before compression.
+    pub(crate) body_bytes: u64,
+    /// The instant up to which its limit of entries per minute is used up.
+    pub(crate) paced_to: Micros,
 }
 
 fn journal_error(error: impl std::fmt::Display) -> DbError {
@@ -71,6 +75,8 @@ impl Log {
                 signer,
             }],
             note: String::new(),
+            body_bytes: 0,
+            paced_to: Micros(0),
         })
     }
 
@@ -81,7 +87,7 @@ impl Log {
         secrets: &Secrets,
         lock: bool,
     ) -> Result<Option<Self>, DbError> {
-        let sql = "SELECT id, name, epoch, origin, epoch_from, size, root, note, last_at FROM heads WHERE organization = $1";
+        let sql = "SELECT id, name, epoch, origin, epoch_from, size, root, note, last_at, body_bytes, paced_to FROM heads WHERE organization = $1";
         let sql = if lock && matches!(conn, Conn::Postgres(_)) {
             format!("{sql} FOR UPDATE")
         } else {
@@ -132,6 +138,8 @@ impl Log {
             last_at: Micros(head.int(8)?),
             keys,
             note: head.text(7)?.to_owned(),
+            body_bytes: head.number(9)?,
+            paced_to: Micros(head.int(10)?),
         }))
     }
 
@@ -208,6 +216,8 @@ impl Log {
                 self.note.as_str().into(),
                 self.last_at.0.into(),
                 batch.into(),
+                self.body_bytes.into(),
+                self.paced_to.0.into(),
             ],
         );
         Ok(())

@@ -90,6 +90,22 @@ impl Read {
             .transpose()
     }
 
+    /// An organization by number.
+    pub async fn organization(
+        &mut self,
+        no: OrganizationNo,
+    ) -> Result<Option<Organization>, ReadError> {
+        self.reader
+            .conn()
+            .query_one(
+                &format!("{} WHERE no = $1", rows::SELECT_ORGANIZATION),
+                &[no.0.into()],
+            )
+            .await?
+            .map(|row| rows::organization(&row))
+            .transpose()
+    }
+
     /// All organizations, by number.
     pub async fn organizations(&mut self) -> Result<Vec<Organization>, ReadError> {
         self.reader

@@ -239,7 +239,8 @@ pub(crate) async fn rebuild(
     }
 }
 
-async fn replay_all(
+/// The same in the transaction under way.
+pub(crate) async fn replay_all(
     conn: &mut Conn,
     blobs: Option<&Blobs>,
     progress: &mut (dyn FnMut(Progress) + Send),

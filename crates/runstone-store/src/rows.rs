@@ -1,6 +1,6 @@
 //! Facts as rows and rows as facts: the one mapping between the model and the tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use runstone_model::event::Subject;
@@ -10,11 +10,13 @@ use runstone_model::fact::{
     SnapshotNo, Span, User, UserNo,
 };
 use runstone_model::id::{Digest, Fingerprint, Micros};
+use runstone_model::limit::Limits;
 use runstone_model::name::EnvironmentKind;
 use runstone_model::state::{Element, Head, Step};
 use runstone_model::view::{Counters, Fact, FactKey, Row, View};
 
 use crate::conn::Conn;
+use crate::erase::Erased;
 use crate::table::{self, Table};
 use crate::value::{DbError, Record, Value};
 
@@ -43,7 +45,7 @@ fn place(identity: &Identity) -> i64 {
     }
 }
 
-fn corrupt(what: &str) -> DbError {
+pub(crate) fn corrupt(what: &str) -> DbError {
     DbError::Corrupt(what.to_owned())
 }
 
@@ -55,8 +57,7 @@ fn optional_micros(record: &Record, column: usize) -> Result<Option<Micros>, DbE
     Ok(record.optional_int(column)?.map(Micros))
 }
 
-pub(crate) const SELECT_ORGANIZATION: &str =
-    "SELECT no, id, name, kind, public, description, created_at, modified_at FROM organizations";
+pub(crate) const SELECT_ORGANIZATION: &str = "SELECT no, id, name, kind, public, description, created_at, modified_at, closed_at, limits FROM organizations";
 
 pub(crate) fn organization(record: &Record) -> Result<Organization, DbError> {
     Ok(Organization {
@@ -69,6 +70,11 @@ pub(crate) fn organization(record: &Record) -> Result<Organization, DbError> {
         description: record.text(5)?.to_owned(),
         created_at: micros(record, 6)?,
         modified_at: micros(record, 7)?,
+        closed_at: optional_micros(record, 8)?,
+        limits: serde_json::from_str(record.text(9)?)
+            .ok()
+            .and_then(|value| Limits::from_json(&value))
+            .ok_or_else(|| corrupt("limits"))?,
     })
 }
 
@@ -206,6 +212,10 @@ pub(crate) struct Pending {
     tables: BTreeMap<&'static str, (&'static Table, Rows)>,
     /// Logical environments whose member rows are written anew.
     members: BTreeMap<(u32, u32), Vec<u32>>,
+    /// Keys that are no more.
+    removed_keys: BTreeSet<Digest>,
+    /// Bodies that an entry erases.
+    pub(crate) erased: Vec<Erased>,
 }
 
 #[derive(Default)]
@@ -257,6 +267,8 @@ impl Pending {
                     organization.description.as_str().into(),
                     organization.created_at.0.into(),
                     organization.modified_at.0.into(),
+                    organization.closed_at.map(|at| at.0).into(),
+                    json(&organization.limits.to_json()),
                 ],
             ),
             Row::Counters(organization, counters) => self.put(
@@ -268,6 +280,7 @@ impl Pending {
                     counters.environments.into(),
                     counters.records.into(),
                     counters.accounts.into(),
+                    counters.live_environments.into(),
                 ],
             ),
             Row::User(user) => self.put(
@@ -299,6 +312,7 @@ impl Pending {
                 ],
             ),
             Row::Key(key) => {
+                self.removed_keys.remove(&key.verifier);
                 let (user, organization, account) = match key.principal {
                     Principal::User(user) => (Some(user.0), None, None),
                     Principal::Account(organization, account) => {
@@ -418,6 +432,29 @@ impl Pending {
                     (*entry).into(),
                 ],
             ),
+            Row::PrivateBody(body) => self.put(
+                &table::PRIVATE_BODIES,
+                vec![
+                    body.organization.0.into(),
+                    body.entry.into(),
+                    body.position.into(),
+                    body.subject.to_text().into(),
+                    body.field.to_text().into(),
+                    body.erased_by.into(),
+                ],
+            ),
+            Row::TextFrom(organization, subject, name, entry) => self.put(
+                &table::TEXTS,
+                vec![
+                    organization.0.into(),
+                    subject.to_text().into(),
+                    name.as_str().into(),
+                    (*entry).into(),
+                ],
+            ),
+            Row::KeyRemoved(verifier, _) => {
+                self.removed_keys.insert(*verifier);
+            }
             Row::Head(..) => {}
         }
     }
@@ -444,7 +481,14 @@ impl Pending {
         for (table, rows) in std::mem::take(&mut self.tables).into_values() {
             conn.put(table, &rows.rows).await?;
         }
-        Ok(())
+        for verifier in std::mem::take(&mut self.removed_keys) {
+            conn.execute(
+                "DELETE FROM api_keys WHERE verifier = $1",
+                &[verifier.as_bytes()[..].into()],
+            )
+            .await?;
+        }
+        crate::erase::write(conn, &std::mem::take(&mut self.erased)).await
     }
 }
 
@@ -543,7 +587,7 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
             .transpose()?,
         FactKey::Counters(organization) => conn
             .query_one(
-                "SELECT organizations, users, environments, records, accounts FROM counters WHERE organization = $1",
+                "SELECT organizations, users, environments, records, accounts, live_environments FROM counters WHERE organization = $1",
                 &[organization.0.into()],
             )
             .await?
@@ -554,6 +598,7 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
                     environments: row.ordinal(2)?,
                     records: row.ordinal(3)?,
                     accounts: row.ordinal(4)?,
+                    live_environments: row.ordinal(5)?,
                 }))
             })
             .transpose()?,
@@ -685,6 +730,10 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
         FactKey::Subject(organization, subject) => {
             load_subject(conn, *organization, *subject).await?
         }
+        FactKey::PrivateBody(..)
+        | FactKey::BodyDigest(..)
+        | FactKey::TextFrom(..)
+        | FactKey::KeyWithId(_) => crate::erase::load(conn, key).await?,
     }
     .unwrap_or(Fact::Absent))
 }

@@ -118,22 +118,31 @@ macro_rules! stringify_lower {
     (SUBJECTS) => {
         "subjects"
     };
+    (PRIVATE_BODIES) => {
+        "private_bodies"
+    };
+    (TEXTS) => {
+        "texts"
+    };
     (SEEN) => {
         "seen"
+    };
+    (UNWANTED_BLOBS) => {
+        "unwanted_blobs"
     };
 }
 
 tables! {
     META Operational 1 (name Text, value Blob);
-    HEADS Journal 1 (organization Int, id Text, name Text, epoch Text, origin Text, epoch_from Int, size Int, root Blob, note Text, last_at Int, batch Blob);
+    HEADS Journal 1 (organization Int, id Text, name Text, epoch Text, origin Text, epoch_from Int, size Int, root Blob, note Text, last_at Int, batch Blob, body_bytes Int, paced_to Int);
     EPOCHS Journal 2 (organization Int, from_size Int, epoch Text, origin Text, to_size Int, note Text);
     LOG_KEYS Journal 3 (organization Int, from_size Int, generation Int, origin Text, vkey Text, to_size Int, until_at Int);
     ENTRIES Journal 2 (organization Int, position Int, leaf Blob, bytes Blob, batch Blob);
     BUNDLES Journal 2 (organization Int, n Int, bytes Blob);
     TILES Journal 3 (organization Int, level Int, n Int, bytes Blob);
     BODIES Bodies 3 (organization Int, entry Int, position Int, private Int, encoding Int, bytes_total Int, bytes Blob);
-    COUNTERS Derived 1 (organization Int, organizations Int, users Int, environments Int, records Int, accounts Int);
-    ORGANIZATIONS Derived 1 (no Int, id Text, name Text, kind Text, public Int, description Text, created_at Int, modified_at Int);
+    COUNTERS Derived 1 (organization Int, organizations Int, users Int, environments Int, records Int, accounts Int, live_environments Int);
+    ORGANIZATIONS Derived 1 (no Int, id Text, name Text, kind Text, public Int, description Text, created_at Int, modified_at Int, closed_at Int, limits Text);
     USERS Derived 1 (no Int, name Text, email Text, created_at Int);
     MEMBERSHIPS Derived 2 (organization Int, usr Int, role Text);
     ACCOUNTS Derived 2 (organization Int, no Int, name Text, role Text, description Text, created_at Int);
@@ -146,7 +155,10 @@ tables! {
     SPANS Derived 4 (organization Int, record Int, environment Int, from_no Int, to_no Int, detail Blob);
     SEQUENCES Derived 3 (organization Int, environment Int, reporter Text, sequence Int);
     SUBJECTS Derived 2 (organization Int, subject Text, entry Int);
+    PRIVATE_BODIES Derived 3 (organization Int, entry Int, position Int, subject Text, field Text, erased_by Int);
+    TEXTS Derived 3 (organization Int, subject Text, name Text, entry Int);
     SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);
+    UNWANTED_BLOBS Operational 2 (id Text, digest Blob);
 }
 
 impl Table {
@@ -232,8 +244,10 @@ mod tests {
     #[test]
     fn the_tables_are_those_the_migrations_make() {
         let connection = rusqlite::Connection::open_in_memory().expect("memory");
-        let text = Dialect::Sqlite.migration(include_str!("migrations/0001_record.sql"));
-        connection.execute_batch(&text).expect("the migration runs");
+        for (_, text) in crate::engine::MIGRATIONS {
+            let text = Dialect::Sqlite.migration(text);
+            connection.execute_batch(&text).expect("the migration runs");
+        }
         let mut made: Vec<String> = connection
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
             .expect("valid")

@@ -450,6 +450,9 @@ impl Writer {
             entries,
             seen,
         } = decision;
+        if let Err(refusal) = self.within_limits(command, &entries, now).await? {
+            return Ok(Err(refusal));
+        }
         let mut placed = Vec::with_capacity(entries.len());
         for (organization, entry) in entries {
             let position = self
@@ -469,6 +472,24 @@ impl Writer {
             reply,
             entries: placed,
         }))
+    }
+
+    /// Whether the organization may write so much, and as fast (D21). System commands are not
+    /// held up; what they write counts all the same.
+    async fn within_limits(
+        &mut self,
+        command: &Command,
+        entries: &[(OrganizationNo, Entry)],
+        now: Micros,
+    ) -> Result<Result<(), Refusal>, DbError> {
+        let Some((organization, _)) = entries.first() else {
+            return Ok(Ok(()));
+        };
+        let Ok(Some(known)) = self.view.organization(*organization) else {
+            return Ok(Ok(()));
+        };
+        let log = self.log(*organization).await?;
+        Ok(crate::limits::check(command, &known, log, now))
     }
 
     /// The received time of the command's entries: the clock, but after the log's last entry.
@@ -572,6 +593,10 @@ impl Writer {
         for row in &rows {
             pending.put_row(row);
         }
+        if let Event::BodiesErased { bodies, .. } = &entry.event {
+            self.erase(organization, bodies, pending).await?;
+        }
+        let body_bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
         for (number, body) in bodies.iter().enumerate() {
             let (encoding, stored) = crate::bodies::encode(&body.bytes);
             let inline = if stored.len() > crate::bodies::INLINE_BYTES_MAX {
@@ -620,9 +645,39 @@ impl Writer {
         first.get_or_insert((organization, position));
         let log = self.log(organization).await?;
         log.append(&bytes, mark.then_some(&batch[..]), pending);
+        log.body_bytes += body_bytes as u64;
+        let limits = self.view.organization(organization).ok().flatten();
+        if let Some(known) = limits {
+            let log = self.log(organization).await?;
+            log.paced_to = crate::limits::paced(log.paced_to, entry.received, &known.limits);
+        }
         touched.insert(organization);
         self.counts.entries.fetch_add(1, Ordering::Relaxed);
         Ok(position)
+    }
+
+    /// Has the transaction erase bodies, which are measured while they are there.
+    async fn erase(
+        &mut self,
+        organization: OrganizationNo,
+        bodies: &[(u64, u32, Digest)],
+        pending: &mut Pending,
+    ) -> Result<(), DbError> {
+        for (entry, position, digest) in bodies {
+            let conn = self.conn.as_mut().expect("connected before erasing");
+            let (bytes, outside) =
+                crate::erase::measure(conn, organization, *entry, *position).await?;
+            let log = self.log(organization).await?;
+            log.body_bytes = log.body_bytes.saturating_sub(bytes);
+            pending.erased.push(crate::erase::Erased {
+                organization,
+                outside: outside.then(|| log.id.clone()),
+                entry: *entry,
+                position: *position,
+                digest: *digest,
+            });
+        }
+        Ok(())
     }
 
     fn new_epoch(&self) -> String {

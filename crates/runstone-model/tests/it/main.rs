@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod bodies;
+mod decisions;
+mod events;
 mod reports;

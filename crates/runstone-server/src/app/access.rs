@@ -9,6 +9,7 @@ use runstone_model::command::{Caller, Refusal};
 use runstone_model::decide::is_active;
 use runstone_model::fact::{Organization, OrganizationKind, Principal, SERVER, SERVER_NAME};
 use runstone_model::id::{Digest, Micros};
+use runstone_model::limit::Limits;
 use runstone_model::role::{Right, Role};
 use runstone_store::Read;
 
@@ -54,6 +55,8 @@ async fn find(
             description: String::new(),
             created_at: Micros(0),
             modified_at: Micros(0),
+            closed_at: None,
+            limits: Limits::default(),
         })));
     }
     let named = read.organization_named(text).await?;
@@ -88,6 +91,8 @@ impl State {
             (Some(found), Some((_, principal))) => read.role(found.no, principal).await?,
             _ => None,
         };
+        // Nobody gets into a closed one.
+        let found = found.filter(|found| found.closed_at.is_none());
         if let Some(organization) = found {
             if let (Some(role), Some((verifier, _))) = (role, principal)
                 && role.allows(right)

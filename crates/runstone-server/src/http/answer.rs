@@ -72,7 +72,11 @@ pub(crate) struct Hidden(pub(crate) String);
 fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
-        Refusal::Forbidden | Refusal::ForbiddenToArchive => StatusCode::FORBIDDEN,
+        Refusal::Forbidden
+        | Refusal::ForbiddenToArchive
+        | Refusal::TooManyEnvironments { .. }
+        | Refusal::TooManyBytes { .. } => StatusCode::FORBIDDEN,
+        Refusal::TooManyEntries { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::EnvironmentMissing { .. }
         | Refusal::EnvironmentArchived { .. }
         | Refusal::PolicyMissing { .. }
@@ -87,6 +91,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::ReportOfOtherKind { .. }
         | Refusal::OrganizationOfOtherKind { .. }
         | Refusal::KeyInUse { .. }
+        | Refusal::OrganizationClosed { .. }
+        | Refusal::NameReserved { .. }
+        | Refusal::NotErasable { .. }
         | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
     }
 }
@@ -145,7 +152,11 @@ pub(crate) fn error(error: &AppError) -> Response<Body> {
     | AppError::Unavailable {
         retry_after_seconds,
         ..
-    } = error
+    }
+    | AppError::Refused(Refusal::TooManyEntries {
+        retry_after_seconds,
+        ..
+    }) = error
     {
         response
             .headers_mut()

@@ -10,7 +10,7 @@ use runstone_journal::note::{Signer, VerifierKey, derive_signing_seed};
 use runstone_journal::tile::{TILE_WIDTH, full_tile_count};
 use runstone_model::event::{Entry, Event};
 use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
-use runstone_model::id::Micros;
+use runstone_model::id::{Digest, Micros};
 
 use super::Check;
 use super::derived::{Replica, next_difference};
@@ -35,13 +35,14 @@ pub(super) struct Head {
     root: [u8; 32],
     note: String,
     last_at: i64,
+    body_bytes: i64,
 }
 
 impl Check<'_> {
     pub(super) async fn heads(&mut self, conn: &mut Conn) -> Result<(), DbError> {
         for row in conn
             .query(
-                "SELECT organization, id, name, epoch, origin, epoch_from, size, root, note, last_at FROM heads ORDER BY organization",
+                "SELECT organization, id, name, epoch, origin, epoch_from, size, root, note, last_at, body_bytes FROM heads ORDER BY organization",
                 &[],
             )
             .await?
@@ -57,6 +58,7 @@ impl Check<'_> {
                 root: row.sha256(7)?,
                 note: row.text(8)?.to_owned(),
                 last_at: row.int(9)?,
+                body_bytes: row.int(10)?,
             });
         }
         if self
@@ -96,6 +98,34 @@ impl Check<'_> {
                         row.int(1)?
                     ),
                     "belongs to no log, or lies beyond its end",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// No erased body still lies in the blob store: a crash may have left one until the next start.
+    pub(super) async fn unwanted(&mut self, conn: &mut Conn) -> Result<(), DbError> {
+        for row in conn
+            .query(
+                "SELECT id, digest FROM unwanted_blobs ORDER BY id, digest",
+                &[],
+            )
+            .await?
+        {
+            let (id, digest) = (row.text(0)?, Digest(row.sha256(1)?));
+            let lies = match &self.blobs {
+                Some(blobs) => blobs
+                    .get(id, &digest)
+                    .await
+                    .map_err(DbError::Unavailable)?
+                    .is_some(),
+                None => false,
+            };
+            if lies {
+                self.report.add(
+                    format!("body {digest} of {id}"),
+                    "was erased and still lies in the blob store; the next start removes it",
                 );
             }
         }
@@ -188,6 +218,13 @@ impl Check<'_> {
     /// Head, epochs and keys of a log are what its entries make.
     async fn head(&mut self, conn: &mut Conn, head: &Head, log: &Walk) -> Result<(), DbError> {
         let place = format!("log {}, head", head.name);
+        let body_bytes = conn
+            .query_one(
+                "SELECT CAST(coalesce(sum(bytes_total), 0) AS BIGINT) FROM bodies WHERE organization = $1",
+                &[head.organization.0.into()],
+            )
+            .await?
+            .map_or(Ok(0), |row| row.int(0))?;
         let mut differs = |column: &str, same: bool| {
             if !same {
                 self.report.add(
@@ -201,6 +238,7 @@ impl Check<'_> {
         differs("epoch", log.epoch == head.epoch);
         differs("origin", log.origin == head.origin);
         differs("epoch_from", log.epoch_from == head.epoch_from);
+        differs("body_bytes", body_bytes == head.body_bytes);
         match log.sign(self.secrets.as_ref()) {
             Some(Ok(note)) => differs("note", note == head.note),
             Some(Err(error)) => self.report.add(place.clone(), error),

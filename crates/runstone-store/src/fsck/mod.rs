@@ -1,7 +1,8 @@
 //! Checking a store: everything that follows from something else is derived again and compared.
 //!
 //! Reads only. Names every record that is damaged or missing: the log, entry and body, or the
-//! table, row and column. What stands for itself (operational tables, batch marks) is not judged.
+//! table, row and column. What stands for itself (operational tables, batch marks, the pace of
+//! writing) is not judged.
 
 //! A log is read and proven on the caller's thread, replayed on a second one, and SQLite checks
 //! its own pages on a third; what waits between them is bounded.
@@ -92,6 +93,8 @@ impl Check<'_> {
         self.report.part("table heads", heads)?;
         let strays = self.strays(conn).await;
         self.report.part("journal", strays)?;
+        let unwanted = self.unwanted(conn).await;
+        self.report.part("table unwanted_blobs", unwanted)?;
         let mut replica = Replica::start()?;
         let total = self.logs.iter().map(|head| head.size).sum();
         let mut readable = true;

@@ -7,6 +7,7 @@ mod backup;
 mod behaviour;
 mod crash;
 mod epoch;
+mod erase;
 mod faults;
 mod fsck;
 mod guard;

@@ -98,7 +98,7 @@ async fn a_rebuild_repairs_damaged_tables_and_refuses_a_damaged_journal() {
     assert_eq!(dump(&options).await, before);
     let connection = rusqlite::Connection::open(&file).unwrap();
     connection
-        .execute_batch("UPDATE snapshots SET events = 9; UPDATE entries SET bytes = CAST(replace(CAST(bytes AS TEXT), 'provision', 'PROVISION') AS BLOB) WHERE organization = 1 AND position = 7")
+        .execute_batch("UPDATE snapshots SET events = 9; UPDATE entries SET bytes = CAST(replace(CAST(bytes AS TEXT), 'provision', 'PROVISION') AS BLOB) WHERE organization = 1 AND position < 20")
         .unwrap();
     drop(connection);
     let damaged = dump(&options).await;
@@ -114,4 +114,41 @@ async fn a_rebuild_repairs_damaged_tables_and_refuses_a_damaged_journal() {
         damaged,
         "a rebuild that fails changes nothing"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_an_earlier_schema_is_brought_up_to_date() {
+    const BACK: &str = "DROP TABLE private_bodies; DROP TABLE texts; DROP TABLE unwanted_blobs; \
+         DROP INDEX api_keys_by_id; ALTER TABLE heads DROP COLUMN body_bytes; \
+         ALTER TABLE heads DROP COLUMN paced_to; ALTER TABLE counters DROP COLUMN live_environments; \
+         ALTER TABLE organizations DROP COLUMN closed_at; ALTER TABLE organizations DROP COLUMN limits; \
+         DELETE FROM migrations WHERE no = 2";
+    for bench in benches(23).await {
+        live(&bench, 23, 200).await;
+        bench.store.close().await;
+        let options = options_of(&bench);
+        let before = dump(&options).await;
+        match &bench.engine {
+            Engine::Sqlite { directory } => {
+                let file = directory.join("runstone.db");
+                let connection = rusqlite::Connection::open(&file).unwrap();
+                connection.execute_batch(BACK).unwrap();
+            }
+            Engine::Postgres { url } => {
+                let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+                    .await
+                    .unwrap();
+                tokio::spawn(connection);
+                client.batch_execute(BACK).await.unwrap();
+            }
+        }
+        let store = runstone_store::Store::open(options.clone()).await.unwrap();
+        store.close().await;
+        let after = dump(&options).await;
+        for (table, rows) in &before {
+            assert_eq!(rows, &after[table], "table {table}");
+        }
+        let report = fsck(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(report.problems, []);
+    }
 }

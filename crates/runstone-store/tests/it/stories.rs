@@ -13,7 +13,7 @@ use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
 use runstone_model::report::{Detail, Observed, Report};
 use runstone_model::role::Role;
-use runstone_store::{Engine, Options, SubmitError, backup};
+use runstone_store::{Engine, Options, SubmitError, Wanted, backup};
 
 use crate::support::{Bench, TestClock, options};
 
@@ -38,7 +38,23 @@ pub async fn live(bench: &Bench, seed: u64, count: usize) {
             Ok(_) | Err(SubmitError::Refused(_)) => {}
             Err(error) => panic!("{error}"),
         }
+        if random.random_bool(0.01) {
+            erase_one(bench, organization, &mut random).await;
+        }
     }
+}
+
+/// Erases one private body, whichever it is.
+async fn erase_one(bench: &Bench, organization: &str, random: &mut StdRng) {
+    let all = bench.store.erasable(organization, &Wanted::All).await;
+    let all = all.unwrap();
+    if all.is_empty() {
+        return;
+    }
+    let body = &all[random.random_range(0..all.len())];
+    let wanted = Wanted::Digests(vec![body.digest]);
+    let done = bench.store.erase(organization, &wanted, "a reason").await;
+    assert_eq!(done.unwrap().entries.len(), 1);
 }
 
 fn name(random: &mut StdRng) -> String {
@@ -233,11 +249,11 @@ pub fn try_dump_file(file: &Path) -> rusqlite::Result<BTreeMap<String, Vec<Strin
     let mut dump = BTreeMap::new();
     for table in tables {
         let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
-        // Marks of batches stand for themselves.
+        // Marks of batches and the pace of writing stand for themselves.
         let columns: Vec<usize> = statement
             .column_names()
             .enumerate()
-            .filter(|(_, name)| *name != "batch")
+            .filter(|(_, name)| !["batch", "paced_to"].contains(name))
             .map(|(column, _)| column)
             .collect();
         let mut rows: Vec<String> = statement

@@ -63,8 +63,11 @@ use crate::grammar::flag::AUTO;
 /// Every command. The server's own (`serve`, `dev`, `admin`, `verify`) have their lines here too.
 static COMMANDS: &[&Command] = &[
     &admin::backup::COMMAND,
+    &admin::close_organization::COMMAND,
+    &admin::erase::COMMAND,
     &admin::export::COMMAND,
     &admin::fsck::COMMAND,
+    &admin::limits::COMMAND,
     &admin::new_epoch::COMMAND,
     &admin::provision::COMMAND,
     &admin::rebuild::COMMAND,

@@ -243,3 +243,273 @@ fn a_restored_store_behind_its_guard_writes_only_after_a_new_epoch() {
         assert!(error.contains("lost: 3 of "), "{error}");
     }
 }
+
+/// Whether any file of a folder holds a text.
+fn holds(folder: &std::path::Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|item| {
+        let path = item.unwrap().path();
+        if path.is_dir() {
+            return holds(&path, text);
+        }
+        // The socket and the lock have no content.
+        std::fs::read(&path).is_ok_and(|bytes| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        })
+    })
+}
+
+#[test]
+fn what_people_wrote_is_erased_beside_a_server_and_without_one() {
+    const MARK: &str = "Zq7Vx0Kd9Wp3";
+    let place = Place::new();
+    let data = place.text("data");
+    let erase = |more: &[&str]| {
+        let mut words = vec!["admin", "erase", "--data-dir", &data, "-o", "json"];
+        words.extend(more);
+        serde_json::from_str::<Value>(&place.ok(&words)).unwrap()
+    };
+    let running = place.serve();
+    let body =
+        |text: &str| serde_json::json!({"name": "prod", "type": "server", "description": text});
+    running.put("/api/v2/environments/acme", &body(&format!("about {MARK}")));
+    running.put(
+        "/api/v2/environments/acme",
+        &body(&format!("more of {MARK}")),
+    );
+    let tags = serde_json::json!({"set_tags": {"team": MARK}});
+    let (status, _) = running.json("PATCH", "/api/v2/tags/acme/environment/prod", Some(&tags));
+    assert_eq!(status, 200);
+    report(&running, "prod", "ab");
+    let state = place.text("state.json");
+    let url = format!("{}/log/acme", running.host);
+    place.ok(&["verify", &url, "--api-token", KEY, "--state", &state]);
+    assert!(holds(&place.path("data"), MARK));
+
+    // What is missing is said before anything is done.
+    for (more, expected) in [
+        (&[][..], "required flag --organization is not set"),
+        (
+            &["--organization", "acme"],
+            "name what to erase with --digest",
+        ),
+        (
+            &["--organization", "acme", "--environment", "prod"],
+            "required flag --reason is not set",
+        ),
+        (
+            &[
+                "--organization",
+                "acme",
+                "--environment",
+                "prod",
+                "--user",
+                "ada",
+                "--reason",
+                "r",
+            ],
+            "only one of",
+        ),
+        (
+            &[
+                "--organization",
+                "acme",
+                "--environment",
+                "gone",
+                "--reason",
+                "r",
+            ],
+            "Environment named 'gone' does not exist for organization 'acme'",
+        ),
+        (
+            &["--organization", "acme", "--digest", "12", "--reason", "r"],
+            "'12' is not a digest",
+        ),
+    ] {
+        let mut words = vec!["admin", "erase", "--data-dir", &data];
+        words.extend(more);
+        let error = place.fails(&words);
+        assert!(error.contains(expected), "{error}");
+    }
+
+    let all = erase(&["--organization", "acme", "--dry-run"]);
+    assert_eq!(all["bodies"].as_array().unwrap().len(), 3, "{all}");
+    assert_eq!(all["entries"], serde_json::json!([]));
+    assert!(holds(&place.path("data"), MARK), "a dry run erases nothing");
+    let digest = all["bodies"][0]["digest"].as_str().unwrap();
+    assert_eq!(all["bodies"][0]["field"], "description");
+    let done = erase(&[
+        "--organization",
+        "acme",
+        "--digest",
+        digest,
+        "--reason",
+        "asked for",
+    ]);
+    assert_eq!(done["bodies"].as_array().unwrap().len(), 1);
+    assert_eq!(done["pending"], serde_json::json!([]));
+    let shown = running.get("/api/v2/environments/acme/prod");
+    assert_eq!(shown["description"], format!("more of {MARK}"));
+    running.stop();
+
+    // Without a server.
+    let shown = place.ok(&[
+        "admin",
+        "erase",
+        "--data-dir",
+        &data,
+        "--organization",
+        "acme",
+        "--environment",
+        "prod",
+        "--reason",
+        "asked for",
+    ]);
+    assert!(shown.contains("2 bodies of "), "{shown}");
+    assert!(!holds(&place.path("data"), MARK));
+    place.ok(&["admin", "fsck", "--data-dir", &data]);
+    let running = place.serve();
+    let shown = running.get("/api/v2/environments/acme/prod");
+    assert_eq!(shown["description"], "");
+    assert_eq!(shown["tags"], serde_json::json!({"team": ""}));
+    assert_eq!(running.get("/api/v2/snapshots/acme/prod/-1")["index"], 1);
+    let url = format!("{}/log/acme", running.host);
+    place.ok(&["verify", &url, "--api-token", KEY, "--state", &state]);
+    let done = erase(&["--user", "ada", "--reason", "left"]);
+    assert_eq!(done["bodies"].as_array().unwrap().len(), 4);
+    let (status, _) = running.json("GET", "/api/v2/environments/acme", None);
+    assert_eq!(status, 401, "the keys of a person who is forgotten end");
+    assert!(!holds(&place.path("data"), "ada@example.com"));
+}
+
+#[test]
+fn a_closed_organization_lets_nobody_in_and_a_restart_goes_on() {
+    let place = Place::new();
+    let data = place.text("data");
+    let running = place.serve();
+    environment(&running, "prod", "server");
+    report(&running, "prod", "ab");
+    let close = |name: &str| {
+        place.run(&[
+            "admin",
+            "close-organization",
+            name,
+            "--reason",
+            "sold",
+            "--data-dir",
+            &data,
+        ])
+    };
+    let shown = String::from_utf8(close("acme").stdout).unwrap();
+    assert!(shown.starts_with("organization acme is closed"), "{shown}");
+    let (status, _) = running.json("GET", "/api/v2/environments/acme/prod", None);
+    assert_eq!(status, 403);
+    let body = crate::running::server_report("bc");
+    let path = "/api/v2/environments/acme/prod/report/server";
+    let (status, _) = running.json("PUT", path, Some(&body));
+    assert_eq!(status, 403);
+    let shown = String::from_utf8(close("acme").stdout).unwrap();
+    assert_eq!(
+        shown.trim(),
+        "organization acme was closed already; there is nothing to do"
+    );
+    let gone = close("gone");
+    assert_eq!(gone.status.code(), Some(1));
+    let error = String::from_utf8(gone.stderr).unwrap();
+    assert!(
+        error.contains("organization 'gone' does not exist"),
+        "{error}"
+    );
+    running.stop();
+    // The provision file still names it.
+    let running = place.serve();
+    assert!(
+        running.logged().contains("organization 'acme' is closed"),
+        "{}",
+        running.logged()
+    );
+    running.stop();
+    place.ok(&["admin", "fsck", "--data-dir", &data]);
+    let folder = place.text("exported");
+    place.ok(&["admin", "export", "acme", &folder, "--data-dir", &data]);
+    let keys = std::fs::read_to_string(place.path("exported/keys")).unwrap();
+    let key = keys.split(' ').next().unwrap();
+    place.ok(&["verify", &folder, "--key", key]);
+}
+
+#[test]
+fn limits_are_shown_and_set_and_told_to_whoever_meets_them() {
+    let place = Place::new();
+    let data = place.text("data");
+    place.write(
+        "provision.yml",
+        &crate::running::PROVISION.replace(
+            "{name: acme, kind: shared}",
+            "{name: acme, kind: shared, limits: {environments: 1, bytes: unlimited}}",
+        ),
+    );
+    let running = place.serve();
+    environment(&running, "prod", "server");
+    let body = serde_json::json!({"name": "more", "type": "server", "description": ""});
+    let (status, answer) = running.json("PUT", "/api/v2/environments/acme", Some(&body));
+    assert_eq!(status, 403);
+    assert_eq!(
+        answer["message"],
+        "organization 'acme' has reached its limit of 1 environments"
+    );
+    let shown = place.ok(&["admin", "limits", "acme", "--data-dir", &data]);
+    assert!(shown.contains("acme environments: 1 of 1\n"), "{shown}");
+    assert!(
+        shown.contains(" of unlimited\n") || shown.contains(" of unlimited"),
+        "{shown}"
+    );
+    assert!(shown.contains("of 600000 (default)"), "{shown}");
+    let shown = place.ok(&[
+        "admin",
+        "limits",
+        "acme",
+        "--environments",
+        "default",
+        "--entries-per-minute",
+        "1",
+        "--data-dir",
+        &data,
+    ]);
+    assert!(
+        shown.contains("acme environments: 1 of 10000 (default)"),
+        "{shown}"
+    );
+    let (status, answer) = running.json("PUT", "/api/v2/environments/acme", Some(&body));
+    assert!(status == 201 || status == 429, "{answer}");
+    let body = serde_json::json!({"name": "again", "type": "server", "description": ""});
+    let response = crate::running::block_on(
+        crate::running::client()
+            .put(format!("{}/api/v2/environments/acme", running.host))
+            .bearer_auth(KEY)
+            .json(&body)
+            .send(),
+    )
+    .unwrap();
+    assert_eq!(response.status(), 429);
+    let wait: u64 = response.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    let text = crate::running::block_on(response.text()).unwrap();
+    assert!(text.contains("its limit of 1 entries per minute"), "{text}");
+    let error = place.fails(&[
+        "admin",
+        "limits",
+        "acme",
+        "--bytes",
+        "many",
+        "--data-dir",
+        &data,
+    ]);
+    assert!(error.contains("'many' is not a limit"), "{error}");
+    let error = place.fails(&["admin", "limits", "--bytes", "1", "--data-dir", &data]);
+    assert!(error.contains("name it"), "{error}");
+}

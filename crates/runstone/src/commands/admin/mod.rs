@@ -4,8 +4,11 @@
 //! store, what needs it open goes through the server's administration socket (design D17).
 
 pub mod backup;
+pub mod close_organization;
+pub mod erase;
 pub mod export;
 pub mod fsck;
+pub mod limits;
 pub mod new_epoch;
 pub mod provision;
 pub mod rebuild;

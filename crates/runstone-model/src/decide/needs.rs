@@ -1,0 +1,189 @@
+//! Which facts a command reads, as far as they can be told before it is decided.
+
+use crate::command::{Action, Caller, Command};
+use crate::decide::reports::difference;
+use crate::event::Subject;
+use crate::fact::{EnvironmentNo, Principal, SERVER};
+use crate::view::{FactKey, View};
+
+/// The facts `command` reads that `view` lacks, as far as they can be told from what it has.
+/// Loading them and asking again ends after a few rounds with nothing.
+pub fn needs(command: &Command, view: &View) -> Vec<FactKey> {
+    let mut keys = Vec::new();
+    collect_needs(command, view, &mut keys);
+    keys.retain(|key| !view.knows(key));
+    keys
+}
+
+/// Collects keys; a missing key ends the walk early, because the rest hangs on it.
+fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Option<()> {
+    if let Caller::Key(verifier) = &command.caller {
+        keys.push(FactKey::Key(*verifier));
+    }
+    let organization = if command.organization.is_empty() {
+        SERVER
+    } else {
+        keys.push(FactKey::OrganizationNamed(command.organization.clone()));
+        view.organization_named(&command.organization).ok()??
+    };
+    keys.push(FactKey::Organization(organization));
+    keys.push(FactKey::Counters(organization));
+    if let Caller::Key(verifier) = &command.caller
+        && let Ok(Some(key)) = view.key(*verifier)
+    {
+        match key.principal {
+            Principal::User(user) => keys.push(FactKey::Membership(organization, user)),
+            Principal::Account(home, account) => {
+                keys.push(FactKey::Organization(home));
+                keys.push(FactKey::Account(home, account));
+            }
+        }
+    }
+    let environment = |name: &str, keys: &mut Vec<FactKey>| -> Option<EnvironmentNo> {
+        keys.push(FactKey::EnvironmentNamed(organization, name.to_owned()));
+        let no = view.environment_named(organization, name).ok()??;
+        keys.push(FactKey::Environment(organization, no));
+        keys.push(FactKey::Subject(organization, Subject::Environment(no)));
+        Some(no)
+    };
+    match &command.action {
+        Action::RecordReport(report) => {
+            let no = environment(&report.environment, keys)?;
+            keys.push(FactKey::Head(organization, no));
+            keys.push(FactKey::Seen(organization, no));
+            keys.push(FactKey::LogicalsOf(organization, no));
+            if let Some(claim) = &report.claim {
+                keys.push(FactKey::Sequence(organization, no, claim.by.clone()));
+            }
+            let head = view.head(organization, no).ok()?;
+            let environment = view.environment(organization, no).ok()??;
+            let difference = difference(head.as_deref(), report, environment.include_scaling);
+            for (identity, _) in difference.added {
+                keys.push(FactKey::Record(organization, identity));
+            }
+            for logical in view.logicals_of(organization, no).ok()?.iter() {
+                keys.push(FactKey::Environment(organization, *logical));
+                keys.push(FactKey::Head(organization, *logical));
+                if let Ok(Some(logical)) = view.environment(organization, *logical) {
+                    for member in &logical.members {
+                        keys.push(FactKey::Head(organization, *member));
+                    }
+                }
+            }
+        }
+        Action::PutEnvironment(put) => {
+            let no = environment(&put.name, keys);
+            for member in put.included_environments.iter().flatten() {
+                if let Some(member) = environment(member, keys) {
+                    keys.push(FactKey::Head(organization, member));
+                }
+            }
+            if let Some(no) = no {
+                keys.push(FactKey::Head(organization, no));
+            }
+        }
+        Action::PatchEnvironment(patch) => {
+            let no = environment(&patch.environment, keys)?;
+            keys.push(FactKey::Head(organization, no));
+            for member in patch.included_environments.iter().flatten() {
+                if let Some(member) = environment(member, keys) {
+                    keys.push(FactKey::Head(organization, member));
+                }
+            }
+        }
+        Action::ArchiveEnvironment { environment: name } => {
+            let no = environment(name, keys)?;
+            keys.push(FactKey::LogicalsOf(organization, no));
+            keys.push(FactKey::Seen(organization, no));
+        }
+        Action::RenameEnvironment {
+            environment: name,
+            new_name,
+        } => {
+            environment(name, keys);
+            environment(new_name, keys);
+        }
+        Action::JoinEnvironment { logical, physical } => {
+            let logical = environment(logical, keys);
+            let physical = environment(physical, keys)?;
+            keys.push(FactKey::Head(organization, physical));
+            keys.push(FactKey::LogicalsOf(organization, physical));
+            keys.push(FactKey::Head(organization, logical?));
+        }
+        Action::TagEnvironment {
+            environment: name, ..
+        } => {
+            environment(name, keys);
+        }
+        Action::RecordObservation { environment, .. } => {
+            keys.push(FactKey::Environment(organization, *environment));
+            keys.push(FactKey::Seen(organization, *environment));
+            keys.push(FactKey::Subject(
+                organization,
+                Subject::Environment(*environment),
+            ));
+        }
+        Action::ShareSeen(seen) => {
+            for (organization, environment, _) in seen {
+                keys.push(FactKey::Seen(*organization, *environment));
+            }
+        }
+        Action::PutOrganization { name, .. }
+        | Action::PutLimits { name, .. }
+        | Action::CloseOrganization { name, .. } => {
+            keys.push(FactKey::OrganizationNamed(name.clone()));
+            if let Ok(Some(no)) = view.organization_named(name) {
+                keys.push(FactKey::Organization(no));
+                keys.push(FactKey::Subject(SERVER, Subject::Organization(no)));
+            }
+        }
+        Action::EraseBodies { bodies, .. } => {
+            for (entry, position, _) in bodies {
+                keys.push(FactKey::PrivateBody(organization, *entry, *position));
+                keys.push(FactKey::BodyDigest(organization, *entry, *position));
+            }
+            keys.push(FactKey::Subject(organization, Subject::Log));
+        }
+        Action::PutUser { name, .. } => {
+            keys.push(FactKey::UserNamed(name.clone()));
+            if let Ok(Some(no)) = view.user_named(name) {
+                keys.push(FactKey::User(no));
+                keys.push(FactKey::Subject(SERVER, Subject::User(no)));
+            }
+        }
+        Action::PutRole { user, .. } => {
+            keys.push(FactKey::UserNamed(user.clone()));
+            if let Ok(Some(no)) = view.user_named(user) {
+                keys.push(FactKey::Membership(organization, no));
+                keys.push(FactKey::Subject(organization, Subject::User(no)));
+            }
+        }
+        Action::PutUserKey { user, key } => {
+            keys.push(FactKey::UserNamed(user.clone()));
+            keys.push(FactKey::Key(key.verifier));
+            if let Ok(Some(no)) = view.user_named(user) {
+                keys.push(FactKey::Subject(SERVER, Subject::User(no)));
+            }
+        }
+        Action::PutServiceAccount { name, .. } => {
+            keys.push(FactKey::AccountNamed(organization, name.clone()));
+            if let Ok(Some(no)) = view.account_named(organization, name) {
+                keys.push(FactKey::Account(organization, no));
+                keys.push(FactKey::Subject(organization, Subject::Account(no)));
+            }
+        }
+        Action::PutServiceAccountKey { account, key } => {
+            keys.push(FactKey::AccountNamed(organization, account.clone()));
+            keys.push(FactKey::Key(key.verifier));
+            if let Ok(Some(no)) = view.account_named(organization, account) {
+                keys.push(FactKey::Subject(organization, Subject::Account(no)));
+            }
+        }
+        Action::RotateKey { .. }
+        | Action::BeginEpoch { .. }
+        | Action::NoteClockMovedBack { .. } => {
+            keys.push(FactKey::Subject(organization, Subject::Log));
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,224 @@
+//! Private bodies: where each text that is shown is from, and what goes when a body is erased.
+//!
+//! A replay reads erased texts as empty from the start and so writes the rows that erasing makes
+//! of the live ones.
+
+use std::sync::Arc;
+
+use super::{Misfit, Rows};
+use crate::event::{Entry, Event, Field, Subject};
+use crate::fact::{
+    ApiKey, EntryIndex, Environment, Organization, OrganizationNo, PrivateBody, ServiceAccount,
+    User,
+};
+use crate::view::{Need, Row, View};
+
+/// Name of the text that is the value of a tag.
+fn tag_name(key: &str) -> String {
+    format!("tag:{key}")
+}
+
+/// Rows of the entry's private bodies, and of the texts that are from it from now on.
+pub(super) fn note(rows: &mut Rows, entry: &Entry) {
+    let Some((subject, _)) = entry.subjects.first() else {
+        return;
+    };
+    let (organization, index) = (rows.organization, rows.index);
+    let mut shown = Vec::new();
+    for (position, field) in entry.event.private_bodies() {
+        match field {
+            Field::Description | Field::Name | Field::Email => shown.push(field.to_text()),
+            Field::TagValues
+            | Field::Reason
+            | Field::Verifier(_)
+            | Field::KeyDescription(_)
+            | Field::Mixed => {}
+        }
+        rows.put(Row::PrivateBody(Arc::new(PrivateBody {
+            organization,
+            entry: index,
+            position,
+            subject: *subject,
+            field,
+            erased_by: None,
+        })));
+    }
+    // The first versions are not erased; their texts take the place of those before them.
+    match &entry.event {
+        Event::UserCreated { .. } | Event::UserChanged { .. } => {
+            shown.extend([Field::Name.to_text(), Field::Email.to_text()]);
+        }
+        Event::EnvironmentChanged { .. } => shown.push(Field::Description.to_text()),
+        Event::EnvironmentTagged { set, .. } => shown.extend(set.keys().map(|key| tag_name(key))),
+        Event::EnvironmentTaggedV2 { set, .. } => {
+            shown.extend(set.keys().map(|key| tag_name(key)));
+        }
+        _ => {}
+    }
+    for name in shown {
+        rows.put(Row::TextFrom(organization, *subject, name, index));
+    }
+}
+
+/// Reads every fact that [`erase`] will read.
+pub(super) fn preload(
+    organization: OrganizationNo,
+    entry: EntryIndex,
+    position: u32,
+    view: &View,
+) -> Result<(), Need> {
+    let Some(body) = view.private_body(organization, entry, position)? else {
+        return Ok(());
+    };
+    match &body.field {
+        Field::Verifier(id) | Field::KeyDescription(id) => {
+            if let Some(verifier) = view.key_with_id(id)? {
+                view.key(verifier)?;
+            }
+        }
+        Field::Description | Field::Name | Field::Email => {
+            view.text_from(organization, body.subject, &body.field.to_text())?;
+        }
+        Field::TagValues => {
+            if let Subject::Environment(no) = body.subject
+                && let Some(environment) = view.environment(organization, no)?
+            {
+                for key in environment.tags.keys() {
+                    view.text_from(organization, body.subject, &tag_name(key))?;
+                }
+            }
+        }
+        Field::Reason | Field::Mixed => {}
+    }
+    match body.subject {
+        Subject::Organization(no) => {
+            view.organization(no)?;
+        }
+        Subject::Environment(no) => {
+            view.environment(organization, no)?;
+        }
+        Subject::User(no) => {
+            view.user(no)?;
+        }
+        Subject::Account(no) => {
+            view.account(organization, no)?;
+        }
+        Subject::Log => {}
+    }
+    Ok(())
+}
+
+/// The body goes, and with it the texts that are shown and from it.
+pub(super) fn erase(rows: &mut Rows, entry: EntryIndex, position: u32) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let body = rows
+        .view
+        .private_body(organization, entry, position)?
+        .filter(|body| body.erased_by.is_none() && body.field != Field::Mixed)
+        .ok_or_else(|| {
+            rows.contradiction(format!(
+                "it erases body {position} of entry {entry}, which cannot be erased"
+            ))
+        })?;
+    rows.put(Row::PrivateBody(Arc::new(PrivateBody {
+        erased_by: Some(rows.index),
+        ..PrivateBody::clone(&body)
+    })));
+    match &body.field {
+        Field::Description | Field::Name | Field::Email => {
+            let from = rows
+                .view
+                .text_from(organization, body.subject, &body.field.to_text())?;
+            if from == Some(entry) {
+                erase_text(rows, &body)?;
+            }
+        }
+        Field::TagValues => erase_tags(rows, &body)?,
+        Field::Verifier(id) => {
+            if let Some(verifier) = rows.view.key_with_id(id)? {
+                rows.put(Row::KeyRemoved(verifier, id.clone()));
+            }
+        }
+        Field::KeyDescription(id) => {
+            if let Some(verifier) = rows.view.key_with_id(id)?
+                && let Some(key) = rows.view.key(verifier)?
+            {
+                rows.put(Row::Key(Arc::new(ApiKey {
+                    description: String::new(),
+                    ..ApiKey::clone(&key)
+                })));
+            }
+        }
+        Field::Reason | Field::Mixed => {}
+    }
+    Ok(())
+}
+
+fn erase_text(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    match (body.subject, &body.field) {
+        (Subject::Organization(no), Field::Description) => {
+            let known = rows.organization(no)?;
+            rows.put(Row::Organization(Arc::new(Organization {
+                description: String::new(),
+                ..known
+            })));
+        }
+        (Subject::Environment(no), Field::Description) => {
+            let known = rows.environment(no)?;
+            rows.put(Row::Environment(Arc::new(Environment {
+                description: String::new(),
+                ..known
+            })));
+        }
+        (Subject::Account(no), Field::Description) => {
+            let known = rows
+                .view
+                .account(organization, no)?
+                .ok_or_else(|| rows.contradiction("no such service account"))?;
+            rows.put(Row::Account(Arc::new(ServiceAccount {
+                description: String::new(),
+                ..ServiceAccount::clone(&known)
+            })));
+        }
+        (Subject::User(no), Field::Name) => {
+            let known = rows.user(no)?;
+            rows.put(Row::User(Arc::new(User {
+                name: User::erased_name(no),
+                ..known
+            })));
+        }
+        (Subject::User(no), Field::Email) => {
+            let known = rows.user(no)?;
+            rows.put(Row::User(Arc::new(User {
+                email: String::new(),
+                ..known
+            })));
+        }
+        (subject, field) => {
+            return Err(rows.contradiction(format!(
+                "{} has no {}",
+                subject.to_text(),
+                field.to_text()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn erase_tags(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
+    let Subject::Environment(no) = body.subject else {
+        return Err(rows.contradiction(format!("{} has no tags", body.subject.to_text())));
+    };
+    let mut known = rows.environment(no)?;
+    for (key, value) in &mut known.tags {
+        let from = rows
+            .view
+            .text_from(rows.organization, body.subject, &tag_name(key))?;
+        if from == Some(body.entry) {
+            value.clear();
+        }
+    }
+    rows.put(Row::Environment(Arc::new(known)));
+    Ok(())
+}
