@@ -339,3 +339,15 @@ pub enum Refusal {
     #[error("{field}: {what}")]
     NotErasable { field: String, what: String },
 }
+
+impl Refusal {
+    /// The limit of the organization that was reached, if that is why.
+    pub fn limit(&self) -> Option<Limited> {
+        match self {
+            Self::TooManyEnvironments { .. } => Some(Limited::Environments),
+            Self::TooManyEntries { .. } => Some(Limited::EntriesPerMinute),
+            Self::TooManyBytes { .. } => Some(Limited::Bytes),
+            _ => None,
+        }
+    }
+}

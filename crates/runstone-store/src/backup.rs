@@ -239,7 +239,9 @@ async fn copy_blobs(
             .await
             .map_err(AdminError::Service)?
             .ok_or_else(|| {
-                AdminError::Damaged(format!("body {digest} of {id} is not in the blob store"))
+                AdminError::Damaged(format!(
+                    "body {digest} of {id} is not in the blob store; if it was erased while the backup was made, make it again"
+                ))
             })?;
         write_file(
             &directory.join("blobs").join(&id).join(digest.to_hex()),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use runstone_journal::tile::TILE_WIDTH;
 use runstone_model::command::{Action, Refusal, Reply};
 use runstone_model::event::{Entry, Field, Subject};
 use runstone_model::fact::{EntryIndex, OrganizationNo, PrivateBody, SERVER, SERVER_NAME};
@@ -21,7 +22,7 @@ use crate::value::{DbError, Record};
 use crate::{Store, SubmitError};
 
 /// So many bodies are erased by one command.
-const BODIES_PER_COMMAND: usize = 512;
+const BODIES_PER_COMMAND: usize = 256;
 /// The write-ahead log is emptied when no reader needs it any more; so often it is tried.
 const SETTLE_ATTEMPTS: u32 = 20;
 
@@ -357,15 +358,26 @@ impl Store {
                 },
             ))
             .await?;
-        // Why bodies were erased says the entry that closed it; those of its own entries stay.
-        let all = self.erasable(name, &Wanted::All).await?;
-        let (kept, bodies): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .filter(|body| body.field != Field::Reason.to_text())
-            .partition(|body| body.is_mixed);
-        let mut erased = self
-            .erase_all(name, bodies, "the organization was closed")
-            .await?;
+        let mut erased = ErasureDone::default();
+        let mut kept;
+        // A write that another server was committing may come after the first look.
+        loop {
+            // Why bodies were erased stays: it tells nothing of people.
+            let all = self.erasable(name, &Wanted::All).await?;
+            let (mixed, bodies): (Vec<_>, Vec<_>) = all
+                .into_iter()
+                .filter(|body| body.field != Field::Reason.to_text())
+                .partition(|body| body.is_mixed);
+            kept = mixed.len() as u64;
+            if bodies.is_empty() {
+                break;
+            }
+            let more = self
+                .erase_all(name, bodies, "the organization was closed")
+                .await?;
+            erased.bodies.extend(more.bodies);
+            erased.entries.extend(more.entries);
+        }
         let about = self.about_organization(name).await?;
         let more = self
             .erase_all("", about, "the organization was closed")
@@ -375,7 +387,7 @@ impl Store {
         Ok(Closed {
             was_closed: done.reply == Reply::Unchanged,
             erased,
-            kept: kept.len() as u64,
+            kept,
         })
     }
 
@@ -513,10 +525,21 @@ async fn erasable(
         )
         .await?;
     let mut found = Vec::with_capacity(rows.len());
+    // A bundle is read once for all its entries.
+    let mut bundle = (u64::MAX, Vec::new());
     for row in &rows {
         let body = private_body(organization, row)?;
-        let digest = digest(conn, organization, body.entry, body.position)
-            .await?
+        let (n, place) = (body.entry / TILE_WIDTH, body.entry % TILE_WIDTH);
+        if bundle.0 != n {
+            let first = n * TILE_WIDTH;
+            let entries = crate::journal::entries(conn, organization, first, TILE_WIDTH).await;
+            bundle = (n, entries?);
+        }
+        let digest = bundle
+            .1
+            .get(place as usize)
+            .and_then(|bytes| Entry::body_digests(bytes).ok())
+            .and_then(|digests| digests.get(body.position as usize).copied())
             .ok_or_else(|| corrupt("an entry does not name the body stored for it"))?;
         found.push(Erasable {
             entry: body.entry,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::{Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use runstone_model::limit::Limited;
 use runstone_store::StoreMetrics;
 
 /// Bounds of the histogram of durations, in seconds.
@@ -24,6 +25,7 @@ pub(crate) struct Metrics {
 const DURATION: &str = "http_request_duration_seconds";
 const REPORTS: &str = "runstone_reports_total";
 const PANICS: &str = "runstone_panics_total";
+const LIMITED: &str = "runstone_limit_refusals_total";
 const BATCHES: &str = "runstone_writer_batches_total";
 const COMMANDS: &str = "runstone_writer_commands_total";
 const REFUSALS: &str = "runstone_writer_refusals_total";
@@ -50,6 +52,10 @@ impl Metrics {
         for (name, text) in [
             (REPORTS, "Reports by outcome."),
             (PANICS, "Requests that ended in a panic."),
+            (
+                LIMITED,
+                "Changes refused because an organization has reached a limit, by limit.",
+            ),
             (BATCHES, "Transactions of the writer."),
             (COMMANDS, "Commands the writer decided."),
             (REFUSALS, "Commands that were refused."),
@@ -86,6 +92,12 @@ impl Metrics {
     /// A report was answered.
     pub(crate) fn report(&self, outcome: &'static str) {
         let key = Key::from_parts(REPORTS, vec![Label::new("outcome", outcome)]);
+        self.recorder.register_counter(&key, &METADATA).increment(1);
+    }
+
+    /// An organization has reached a limit.
+    pub(crate) fn limited(&self, limit: Limited) {
+        let key = Key::from_parts(LIMITED, vec![Label::new("limit", limit.as_str())]);
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 

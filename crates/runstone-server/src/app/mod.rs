@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use runstone_model::command::{Action, Caller, Command};
 use runstone_model::id::Micros;
-use runstone_store::{Done, Read, Store};
+use runstone_store::{Done, Read, Store, SubmitError};
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
@@ -82,6 +82,13 @@ impl State {
             action,
             salt: self.store.salt(),
         };
-        Ok(self.store.submit(command).await?)
+        self.store.submit(command).await.map_err(|error| {
+            if let SubmitError::Refused(refusal) = &error
+                && let Some(limit) = refusal.limit()
+            {
+                self.metrics.limited(limit);
+            }
+            error.into()
+        })
     }
 }
