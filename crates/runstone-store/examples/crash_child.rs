@@ -1,7 +1,7 @@
-//! The victim of the crash test: writes without pause and prints a line for each report that was
-//! acknowledged, until it is killed.
+//! The victim of the crash tests: writes without pause and prints a line for each report that was
+//! acknowledged, until it is killed. Or it rebuilds, slowly, and prints a line for each step.
 //!
-//! Arguments: `sqlite DIRECTORY SEED` or `postgres URL DIRECTORY SEED`.
+//! Arguments: `sqlite DIRECTORY SEED` or `postgres URL DIRECTORY SEED`; `rebuild` before them.
 #![expect(clippy::unwrap_used, reason = "a test program")]
 
 use std::io::Write as _;
@@ -36,7 +36,11 @@ fn command(store: &Store, organization: &str, action: Action) -> Command {
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rebuilds = arguments[0] == "rebuild";
+    if rebuilds {
+        arguments.remove(0);
+    }
     let (engine, folder, seed) = match arguments[0].as_str() {
         "sqlite" => (
             Engine::Sqlite {
@@ -54,7 +58,7 @@ async fn main() {
         ),
     };
     let seed: u64 = seed.parse().unwrap();
-    let store = Store::open(Options {
+    let options = Options {
         engine,
         blobs: Some(format!("{folder}/blobs")),
         blob_options: Vec::new(),
@@ -64,9 +68,18 @@ async fn main() {
         guard: None,
         clock: Arc::new(Wall),
         random: Arc::new(SystemRandom),
-    })
-    .await
-    .unwrap();
+    };
+    if rebuilds {
+        runstone_store::rebuild(&options, &mut |progress| {
+            let line = format!("{} {}\n", progress.what, progress.done);
+            std::io::stdout().write_all(line.as_bytes()).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        })
+        .await
+        .unwrap();
+        return;
+    }
+    let store = Store::open(options).await.unwrap();
     store
         .submit(command(
             &store,

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use runstone_journal::merkle::{Frontier, Hash, leaf_hash};
 use runstone_journal::tile::TILE_WIDTH;
-use runstone_model::event::{Entry, Event};
-use runstone_model::fact::OrganizationNo;
+use runstone_model::event::{Entry, Event, Subject};
+use runstone_model::fact::{EnvironmentNo, OrganizationNo, RecordNo, SnapshotNo};
 use runstone_model::id::Digest;
 use runstone_model::project::{Misfit, needs, project};
-use runstone_model::view::{Fact, FactKey, View};
+use runstone_model::view::{Fact, FactKey, Row, View};
 
 use crate::admin::{AdminError, Counts, Progress};
 use crate::blobs::Blobs;
@@ -23,7 +23,7 @@ use crate::table::{self, Class};
 use crate::value::DbError;
 
 /// Rows waiting that are written at once.
-const ROWS_MAX: usize = 4_000;
+const ROWS_MAX: usize = 16_000;
 /// The view is dropped when it holds more facts.
 const FACTS_MAX: usize = 100_000;
 /// Or when the heads in it weigh more.
@@ -50,9 +50,46 @@ impl From<DbError> for ReplayError {
 pub(crate) struct Replay {
     view: View,
     pending: Pending,
+    /// Rows that later entries write anew, of which only the last is worth the form it is stored
+    /// in, and rows that come out of the order of their keys, which costs a table more.
+    latest: BTreeMap<RowKey, Row>,
     chunks: u64,
     /// Entries whose state is not the one they state: index and state computed.
     pub(crate) other_states: Vec<(OrganizationNo, u64, Digest)>,
+}
+
+/// Which row it is, in the order of the table's key.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum RowKey {
+    Counters(OrganizationNo),
+    Environment(OrganizationNo, EnvironmentNo),
+    Subject(OrganizationNo, Subject),
+    Snapshot(OrganizationNo, EnvironmentNo, SnapshotNo),
+    Span(OrganizationNo, RecordNo, EnvironmentNo, SnapshotNo),
+}
+
+impl RowKey {
+    fn of(row: &Row) -> Option<Self> {
+        match row {
+            Row::Counters(organization, _) => Some(Self::Counters(*organization)),
+            Row::Environment(environment) => {
+                Some(Self::Environment(environment.organization, environment.no))
+            }
+            Row::Subject(organization, subject, _) => Some(Self::Subject(*organization, *subject)),
+            Row::Snapshot(snapshot) => Some(Self::Snapshot(
+                snapshot.organization,
+                snapshot.environment,
+                snapshot.no,
+            )),
+            Row::Span(span) => Some(Self::Span(
+                span.organization,
+                span.record,
+                span.environment,
+                span.from,
+            )),
+            _ => None,
+        }
+    }
 }
 
 impl Replay {
@@ -77,7 +114,7 @@ impl Replay {
         for (index, entry) in entries {
             self.entry(target, organization, *index, entry).await?;
         }
-        if self.pending.len() > ROWS_MAX {
+        if self.pending.len() + self.latest.len() > ROWS_MAX {
             self.flush(target).await?;
         }
         self.chunks += 1;
@@ -92,6 +129,8 @@ impl Replay {
                     weight += head.weight();
                     weight <= HEADS_BYTES_MAX
                 }
+                // Most come once; those that come again are found again, many at a time.
+                Fact::Record(_) => false,
                 _ => true,
             });
         }
@@ -108,10 +147,14 @@ impl Replay {
         for _ in 0..ROUNDS_MAX {
             match project(organization, index, entry, &mut self.view) {
                 Ok(rows) => {
-                    for row in &rows {
-                        self.pending.put_row(row);
+                    for row in rows {
+                        match RowKey::of(&row) {
+                            Some(key) => {
+                                self.latest.insert(key, row);
+                            }
+                            None => self.pending.put_row(&row),
+                        }
                     }
-                    drop(rows);
                     self.check_state(organization, index, entry);
                     return Ok(());
                 }
@@ -143,6 +186,9 @@ impl Replay {
 
     /// Writes the rows that wait.
     pub(crate) async fn flush(&mut self, target: &mut Conn) -> Result<(), DbError> {
+        for row in std::mem::take(&mut self.latest).into_values() {
+            self.pending.put_row(&row);
+        }
         self.pending.write(target).await
     }
 }

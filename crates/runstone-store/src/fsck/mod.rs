@@ -3,7 +3,7 @@
 //! Reads only. Names every record that is damaged or missing: the log, entry and body, or the
 //! table, row and column. What stands for itself (operational tables, batch marks, the pace of
 //! writing) is not judged.
-
+//!
 //! A log is read and proven on the caller's thread, replayed on a second one, and SQLite checks
 //! its own pages on a third; what waits between them is bounded.
 

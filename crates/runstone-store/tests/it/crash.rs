@@ -15,7 +15,7 @@ use runstone_store::{Engine, Store, fsck};
 use crate::support::{TestClock, new_database, options, postgres_url};
 
 /// The victim, built beside this test.
-fn victim() -> PathBuf {
+pub fn victim() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();

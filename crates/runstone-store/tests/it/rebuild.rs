@@ -1,9 +1,12 @@
 //! Replaying a journal into empty tables gives the tables that were there (property 1).
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use runstone_store::{Engine, backup, fsck, rebuild, restore};
 
+use crate::crash::victim;
 use crate::stories::{dump, live, options_in, options_of};
 use crate::support::{benches, new_database, postgres_url};
 
@@ -150,5 +153,49 @@ async fn a_store_of_an_earlier_schema_is_brought_up_to_date() {
         }
         let report = fsck(&options, &mut |_| {}).await.unwrap();
         assert_eq!(report.problems, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_killed_in_the_middle_leaves_the_tables_as_they_were() {
+    for bench in benches(21).await {
+        live(&bench, 21, 900).await;
+        bench.store.close().await;
+        let options = options_of(&bench);
+        let before = dump(&options).await;
+        // The victim keeps keys and blobs in the folder it is given.
+        let folder = bench.folder.path().display().to_string();
+        let arguments = match &bench.engine {
+            Engine::Sqlite { directory } => {
+                for name in ["keys", "blobs"] {
+                    let link = directory.join(name);
+                    std::os::unix::fs::symlink(bench.folder.path().join(name), link).unwrap();
+                }
+                vec!["sqlite".to_owned(), directory.display().to_string()]
+            }
+            Engine::Postgres { url } => vec!["postgres".to_owned(), url.clone(), folder],
+        };
+        let mut child = Command::new(victim())
+            .arg("rebuild")
+            .args(arguments)
+            .arg("0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut steps = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The server's log is replayed, the others wait: rows are gone and not all there again.
+        let first = steps.next().unwrap().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(first.starts_with("entries "), "{first}");
+        let rest: Vec<_> = steps.map_while(Result::ok).collect();
+        let all: u64 = before["entries"].len() as u64;
+        assert!(
+            rest.iter().all(|step| *step != format!("entries {all}")),
+            "it was killed too late: {rest:?}"
+        );
+        assert_eq!(dump(&options).await, before, "{:?}", bench.engine);
+        rebuild(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(dump(&options).await, before, "{:?}", bench.engine);
     }
 }
