@@ -25,6 +25,15 @@ pub(crate) struct Stored {
     bodies: Vec<Record>,
 }
 
+impl Stored {
+    /// Bytes of its bodies as the head of the log counts them.
+    pub(crate) fn body_bytes(&self) -> i64 {
+        self.bodies
+            .iter()
+            .fold(0, |sum, row| sum.saturating_add(row.int(4).unwrap_or(0)))
+    }
+}
+
 /// Entries of one bundle.
 pub(crate) struct Chunk {
     pub(crate) entries: Vec<Stored>,

@@ -173,6 +173,7 @@ impl Check<'_> {
                     self.report.add(place, what);
                 }
                 self.report.counts.bodies += opened.bodies;
+                log.body_bytes = log.body_bytes.saturating_add(stored.body_bytes());
                 let place = || format!("log {log_name}, entry {}", stored.position);
                 let leaf = leaf_hash(&stored.bytes);
                 if stored.leaf.is_some_and(|stored| stored != leaf) {
@@ -218,13 +219,6 @@ impl Check<'_> {
     /// Head, epochs and keys of a log are what its entries make.
     async fn head(&mut self, conn: &mut Conn, head: &Head, log: &Walk) -> Result<(), DbError> {
         let place = format!("log {}, head", head.name);
-        let body_bytes = conn
-            .query_one(
-                "SELECT CAST(coalesce(sum(bytes_total), 0) AS BIGINT) FROM bodies WHERE organization = $1",
-                &[head.organization.0.into()],
-            )
-            .await?
-            .map_or(Ok(0), |row| row.int(0))?;
         let mut differs = |column: &str, same: bool| {
             if !same {
                 self.report.add(
@@ -238,7 +232,7 @@ impl Check<'_> {
         differs("epoch", log.epoch == head.epoch);
         differs("origin", log.origin == head.origin);
         differs("epoch_from", log.epoch_from == head.epoch_from);
-        differs("body_bytes", body_bytes == head.body_bytes);
+        differs("body_bytes", log.body_bytes == head.body_bytes);
         match log.sign(self.secrets.as_ref()) {
             Some(Ok(note)) => differs("note", note == head.note),
             Some(Err(error)) => self.report.add(place.clone(), error),
@@ -326,6 +320,7 @@ struct Key {
 struct Walk {
     organization: OrganizationNo,
     edge: Edge,
+    body_bytes: i64,
     last_at: i64,
     epoch: String,
     origin: String,
@@ -341,6 +336,7 @@ impl Walk {
         let mut this = Self {
             organization: head.organization,
             edge: Edge::new(),
+            body_bytes: 0,
             last_at: 0,
             epoch,
             origin,
