@@ -2,8 +2,8 @@
 //! (`api-environments.md` section 4), and the artifacts observed in it.
 //!
 //! Owns the grouping of instances by (fingerprint, name) and the canonical form of an artifact's
-//! detail. The order of the elements of a report never matters. It must not know earlier reports
-//! or states: comparing is the business of `state`.
+//! detail. The order of the elements of a report never matters. It must not know states: comparing
+//! with them is the business of `state`; only `last` knows an earlier report.
 //!
 //! To add a type of environment: a line in [`crate::name::EnvironmentKind`], a file here, and a
 //! line in `reader_of`.
@@ -15,6 +15,7 @@ mod docker;
 mod ecs;
 mod k8s;
 mod lambda;
+mod last;
 mod s3;
 mod server;
 
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 pub use detail::{
     AzureContext, CloudRunContext, Detail, DetailError, DetailView, EcsContext, Owner, Pod,
 };
+pub use last::{Compared, LastReport, Same};
 
 use crate::id::{Fingerprint, decode_hex_32};
 use crate::name::EnvironmentKind;

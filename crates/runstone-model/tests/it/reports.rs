@@ -6,7 +6,8 @@ use proptest::sample::subsequence;
 use runstone_model::name::EnvironmentKind;
 use runstone_model::read::FieldErrors;
 use runstone_model::report::{
-    Detail, Report, ReportLimits, group_within, read_element_at, read_report, split_elements,
+    Compared, Detail, LastReport, Report, ReportLimits, Same, group_within, read_element_at,
+    read_report, split_elements,
 };
 use serde_json::{Value, json};
 
@@ -501,6 +502,216 @@ fn reported() -> impl Strategy<Value = (Kind, Vec<Value>)> {
         .prop_flat_map(|kind| (Just(kind), prop::collection::vec(element(kind), 0..6)))
 }
 
+/// What becomes of a report after the last one, told by reading both whole.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Refused(FieldErrors),
+    SameArtifacts,
+    Differs(Report),
+}
+
+fn outcome(
+    kind: Kind,
+    last: Option<&Report>,
+    body: &[u8],
+    limits: &ReportLimits,
+    include_scaling: bool,
+) -> Outcome {
+    let report = match read_report(kind, body, limits) {
+        Ok(report) => report,
+        Err(errors) => return Outcome::Refused(errors),
+    };
+    let identities = |report: &Report| -> Vec<_> {
+        report
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                let count = include_scaling.then(|| artifact.detail.instances());
+                (artifact.fingerprint, artifact.name.clone(), count)
+            })
+            .collect()
+    };
+    if last.is_some_and(|last| identities(last) == identities(&report)) {
+        Outcome::SameArtifacts
+    } else {
+        Outcome::Differs(report)
+    }
+}
+
+/// Drives bodies through a lane that prepares and one that reads everything, which must agree.
+fn check_lane(
+    kind: Kind,
+    bodies: &[Vec<u8>],
+    limits: &ReportLimits,
+    include_scaling: bool,
+) -> Vec<Option<Same>> {
+    let mut last: Option<LastReport> = None;
+    let mut whole: Option<Report> = None;
+    let mut recognised = Vec::new();
+    for body in bodies {
+        let text = String::from_utf8_lossy(body);
+        let expected = outcome(kind, whole.as_ref(), body, limits, include_scaling);
+        let same = last
+            .as_ref()
+            .and_then(|last| last.recognise(kind, body, limits));
+        recognised.push(same);
+        let prepared = LastReport::compare(last.as_ref(), kind, body, limits, include_scaling);
+        // What is prepared for the next one does not depend on what was known before.
+        let anew = match LastReport::compare(None, kind, body, limits, include_scaling) {
+            Ok(Compared::Differs { next, .. }) => Some(next),
+            Ok(other) => panic!("nothing is like nothing: {other:?}"),
+            Err(_) => None,
+        };
+        let found = match prepared {
+            Err(errors) => Outcome::Refused(errors),
+            Ok(Compared::Identical | Compared::SameElements) => {
+                assert!(same.is_some());
+                // Not only the artifacts: every detail is that of the last report.
+                assert_eq!(read_report(kind, body, limits).ok(), whole, "{text}");
+                Outcome::SameArtifacts
+            }
+            Ok(Compared::SameArtifacts(next)) => {
+                assert_eq!(Some(&next), anew.as_ref(), "{text}");
+                last = Some(next);
+                Outcome::SameArtifacts
+            }
+            Ok(Compared::Differs { report, next }) => {
+                assert_eq!(Some(&next), anew.as_ref(), "{text}");
+                last = Some(next);
+                Outcome::Differs(report)
+            }
+        };
+        assert_eq!(found, expected, "{text}");
+        if let Ok(report) = read_report(kind, body, limits) {
+            whole = Some(report);
+        }
+    }
+    recognised
+}
+
+#[test]
+fn a_last_report_is_recognised_in_any_order() {
+    let one = format!(r#"{{"digests":{{"a":"{A}"}},"creationTimestamp":1}}"#);
+    let two = format!(r#"{{"digests":{{"a":"{A}"}},"creationTimestamp":12}}"#);
+    let spaced = format!(r#"{{ "digests":{{"a":"{A}"}},"creationTimestamp":1}}"#);
+    let check = |bodies: &[String], expected: &[Option<Same>]| {
+        let bodies: Vec<_> = bodies
+            .iter()
+            .map(|body| body.clone().into_bytes())
+            .collect();
+        for include_scaling in [false, true] {
+            let found = check_lane(
+                Kind::Server,
+                &bodies,
+                &ReportLimits::default(),
+                include_scaling,
+            );
+            assert_eq!(found, expected);
+        }
+    };
+    let of = |elements: &[&str]| format!(r#"{{"artifacts":[{}]}}"#, elements.join(","));
+    check(
+        &[
+            of(&[&one, &two]),
+            of(&[&one, &two]),
+            of(&[&two, &one]),
+            format!("{{\"artifacts\":[{two} ,\n\t{one}]}}"),
+            // Another number of each, another element, another text of the same element.
+            of(&[&one, &one]),
+            of(&[&one, &two, &one]),
+            of(&[&two, &one, &one]),
+            of(&[&one, &spaced, &two]),
+            // What goes around the elements is compared as it stands.
+            format!(r#"{{"artifacts":[{one},{spaced},{two}],"type":"server"}}"#),
+            format!(r#"{{"artifacts":[{two},{one},{spaced}],"type":"server"}}"#),
+            format!(r#"{{"artifacts":[{two},{one},{spaced},],"type":"server"}}"#),
+            of(&[]),
+            of(&[]),
+            "{\"artifacts\":[ ]}".to_owned(),
+        ],
+        &[
+            None,
+            Some(Same::Body),
+            Some(Same::Elements),
+            Some(Same::Elements),
+            None,
+            None,
+            Some(Same::Elements),
+            None,
+            None,
+            Some(Same::Elements),
+            None,
+            None,
+            Some(Same::Body),
+            None,
+        ],
+    );
+}
+
+#[test]
+fn a_last_report_of_another_kind_or_other_limits_is_not_used() {
+    let body = json!({"artifacts": []}).to_string().into_bytes();
+    let limits = ReportLimits::default();
+    let narrow = ReportLimits {
+        elements_max: 5,
+        ..limits
+    };
+    let Ok(Compared::Differs { next, .. }) =
+        LastReport::compare(None, Kind::Server, &body, &limits, false)
+    else {
+        panic!("the first report differs");
+    };
+    assert_eq!(
+        next.recognise(Kind::Server, &body, &limits),
+        Some(Same::Body)
+    );
+    assert_eq!(next.recognise(Kind::Docker, &body, &limits), None);
+    assert_eq!(next.recognise(Kind::Server, &body, &narrow), None);
+    assert!(next.bytes() >= body.len());
+}
+
+/// Texts of elements of `kind`, some wrong, some of them other texts of the same element.
+fn texts(kind: Kind) -> impl Strategy<Value = Vec<String>> {
+    let text = (element(kind), 0..12_u8).prop_map(|(value, style)| {
+        let plain = value.to_string();
+        match style {
+            0 => serde_json::to_string_pretty(&value).unwrap(),
+            // A member twice, with the same and with another value.
+            1 => plain.replacen('{', "{\"creationTimestamp\":1,", 1),
+            2 => plain.replacen("\"digests\":{", "\"digests\":{\"a\":\"\",", 1),
+            3 => plain.replacen("\"a\"", "\"\\u0061\"", 1),
+            4 => format!("{plain}{plain}"),
+            5 => "7".to_owned(),
+            _ => plain,
+        }
+    });
+    prop::collection::vec(text, 1..5)
+}
+
+/// Bodies made of few texts again and again, in several styles.
+fn lane() -> impl Strategy<Value = (Kind, Vec<Vec<u8>>)> {
+    prop::sample::select(Kind::ALL[..8].to_vec())
+        .prop_flat_map(|kind| (Just(kind), texts(kind)))
+        .prop_flat_map(|(kind, texts)| {
+            let body = (
+                prop::collection::vec(prop::sample::select(texts), 0..5),
+                prop::sample::select(vec![",", ",", " ,\n", ",,", " "]),
+                prop::sample::select(vec![
+                    "{\"artifacts\":[",
+                    "{\"artifacts\":[",
+                    " { \"artifacts\" : [ ",
+                    "{\"artifacts\":[],\"artifacts\":[",
+                    "{\"artifacts\":[{\"digests\":{},\"creationTimestamp\":1}],\"artifacts\":[",
+                ]),
+                prop::sample::select(vec!["]}", "]}", " ]}", "]} ", "]", "],\"x\":1}"]),
+            )
+                .prop_map(|(elements, comma, head, tail)| {
+                    format!("{head}{}{tail}", elements.join(comma)).into_bytes()
+                });
+            (Just(kind), prop::collection::vec(body, 1..8))
+        })
+}
+
 proptest! {
     #[test]
     fn element_by_element_is_the_same((kind, elements) in reported(), typed: bool) {
@@ -511,6 +722,16 @@ proptest! {
         let body = serde_json::to_vec_pretty(&body).unwrap();
         let whole = read_report(kind, &body, &ReportLimits::default());
         prop_assert_eq!(by_elements(kind, &body), whole);
+    }
+
+    #[test]
+    fn prepared_and_unprepared_reports_agree((kind, bodies) in lane(), include_scaling: bool, narrow: bool) {
+        let mut limits = ReportLimits::default();
+        if narrow {
+            limits.elements_max = 3;
+            limits.artifacts_max = 2;
+        }
+        check_lane(kind, &bodies, &limits, include_scaling);
     }
 
     #[test]
