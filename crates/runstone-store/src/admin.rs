@@ -232,8 +232,8 @@ impl Store {
         let name = log_name(organization);
         let mut read = self.read().await?;
         let row = read
-            .reader
             .conn()
+            .await?
             .query_one(
                 "SELECT max(k.generation) FROM log_keys k JOIN heads h ON h.organization = k.organization WHERE h.name = $1 AND k.origin = h.origin",
                 &[name.into()],
@@ -319,8 +319,8 @@ impl Store {
         &self,
     ) -> Result<Vec<(runstone_model::fact::OrganizationNo, String, String, u64)>, DbError> {
         let mut read = self.read().await?;
-        read.reader
-            .conn()
+        read.conn()
+            .await?
             .query(
                 "SELECT organization, name, origin, size FROM heads ORDER BY organization",
                 &[],
@@ -372,8 +372,8 @@ impl Store {
         make_empty(directory)?;
         let mut read = self.read().await?;
         let row = read
-            .reader
             .conn()
+            .await?
             .query_one(
                 "SELECT organization FROM heads WHERE name = $1",
                 &[name.into()],

@@ -62,6 +62,7 @@ impl Dialect {
                 | Code::SystemIoFailure
                 | Code::CannotOpen
                 | Code::PermissionDenied => DbError::Unavailable(text),
+                Code::OperationInterrupted => DbError::TooLong,
                 Code::DatabaseCorrupt | Code::NotADatabase => DbError::Corrupt(text),
                 _ => DbError::Other(text),
             },

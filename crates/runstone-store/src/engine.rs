@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runstone_model::id::Digest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -11,9 +11,16 @@ use crate::blobs::Blobs;
 use crate::conn::{Conn, Mode, Postgres};
 use crate::dialect::Dialect;
 use crate::value::{DbError, Value};
+use crate::version::{Commits, Version};
 
-/// Read connections kept open; more readers wait.
-const READERS_MAX: usize = 16;
+/// Short reads at once; more wait.
+const SHORT_READERS_MAX: usize = 16;
+/// Other reads at once; more wait, and no short read waits for them.
+const LONG_READERS_MAX: usize = 8;
+/// A short read on SQLite, which holds up the thread it runs on, is given up after this time.
+const SHORT_READ: Duration = Duration::from_millis(2);
+/// Steps of SQLite's machine between two looks at the clock: some microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// Migrations, oldest first. A landed one is never changed: its hash is stored.
 pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
@@ -29,7 +36,18 @@ const REBUILT: &[&str] = &["0002_erasure"];
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) place: Place,
+    /// Of this process's writer.
+    pub(crate) commits: Arc<Commits>,
     pool: Arc<Pool>,
+}
+
+/// How long a read may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// So short that it may run on a thread that serves others too; an attempt.
+    Short,
+    /// As long as it takes.
+    Long,
 }
 
 /// A file or a server.
@@ -41,17 +59,25 @@ pub(crate) enum Place {
 
 struct Pool {
     idle: Mutex<Vec<Conn>>,
-    permits: Arc<Semaphore>,
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
 }
 
 /// A pooled connection inside a read transaction.
 pub(crate) struct Reader {
     conn: Option<Conn>,
     pool: Arc<Pool>,
+    /// When a short read on SQLite is given up.
+    end: Option<Instant>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reader {
+    /// Whether the time of a short read is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
     pub(crate) fn conn(&mut self) -> &mut Conn {
         self.conn.as_mut().expect("held until dropped")
     }
@@ -64,6 +90,9 @@ impl Drop for Reader {
         };
         match &mut conn {
             Conn::Sqlite(connection) => {
+                if self.end.is_some() && hurry(connection, None).is_err() {
+                    return;
+                }
                 if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
                     return;
                 }
@@ -101,8 +130,10 @@ impl Database {
             place,
             pool: Arc::new(Pool {
                 idle: Mutex::new(Vec::new()),
-                permits: Arc::new(Semaphore::new(READERS_MAX)),
+                short: Arc::new(Semaphore::new(SHORT_READERS_MAX)),
+                long: Arc::new(Semaphore::new(LONG_READERS_MAX)),
             }),
+            commits: Arc::default(),
         }
     }
 
@@ -114,15 +145,29 @@ impl Database {
         }
     }
 
+    /// The state of the store, where this process alone can tell.
+    pub(crate) fn version(&self) -> Option<Version> {
+        match self.place {
+            Place::Sqlite { .. } => self.commits.settled(),
+            Place::Postgres { .. } => None,
+        }
+    }
+
     /// A connection in a new read transaction.
-    pub(crate) async fn read(&self) -> Result<Reader, DbError> {
-        let permit = tokio::time::timeout(
-            Duration::from_secs(10),
-            Arc::clone(&self.pool.permits).acquire_owned(),
-        )
-        .await
-        .map_err(|_| DbError::Unavailable("too many readers".to_owned()))?
-        .map_err(|_| DbError::Unavailable("the store is closed".to_owned()))?;
+    pub(crate) async fn read(&self, pace: Pace) -> Result<Reader, DbError> {
+        let permits = match pace {
+            Pace::Short => &self.pool.short,
+            Pace::Long => &self.pool.long,
+        };
+        let permit = match Arc::clone(permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                tokio::time::timeout(Duration::from_secs(10), Arc::clone(permits).acquire_owned())
+                    .await
+                    .map_err(|_| DbError::Unavailable("too many readers".to_owned()))?
+                    .map_err(|_| DbError::Unavailable("the store is closed".to_owned()))?
+            }
+        };
         loop {
             let idle = self
                 .pool
@@ -142,9 +187,18 @@ impl Database {
             };
             match conn.begin(Mode::Read).await {
                 Ok(()) => {
+                    let mut end = None;
+                    if let Conn::Sqlite(connection) = &mut conn
+                        && pace == Pace::Short
+                    {
+                        let at = Instant::now() + SHORT_READ;
+                        hurry(connection, Some(at))?;
+                        end = Some(at);
+                    }
                     return Ok(Reader {
                         conn: Some(conn),
                         pool: Arc::clone(&self.pool),
+                        end,
                         _permit: permit,
                     });
                 }
@@ -264,6 +318,16 @@ async fn apply(conn: &mut Conn, done: usize, blobs: Option<&Blobs>) -> Result<()
     Ok(())
 }
 
+/// Has statements that run beyond `end` given up; without it they may take their time.
+fn hurry(connection: &mut rusqlite::Connection, end: Option<Instant>) -> Result<(), DbError> {
+    connection
+        .progress_handler(
+            STEPS_BETWEEN_LOOKS,
+            end.map(|end| move || Instant::now() >= end),
+        )
+        .map_err(|error| Dialect::sqlite_error(&error))
+}
+
 /// The statement that makes the table of migrations.
 pub(crate) fn migrations_table(dialect: Dialect) -> String {
     dialect.migration(
@@ -300,4 +364,58 @@ pub(crate) fn open_sqlite(file: &Path, read_only: bool) -> Result<rusqlite::Conn
         Ok(connection)
     };
     open().map_err(|error| Dialect::sqlite_error(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
+
+    use super::*;
+
+    const COUNT: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT max(i) FROM n";
+
+    #[tokio::test]
+    async fn a_short_read_is_given_up_and_its_connection_is_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::new(Place::Sqlite {
+            file: folder.path().join("db"),
+        });
+        database.migrate(None).await.unwrap();
+        let ask = async |reader: &mut Reader, most: u64| {
+            let row = reader.conn().query_one(COUNT, &[most.into()]).await?;
+            row.unwrap().number(0)
+        };
+        for _ in 0..3 {
+            let mut reader = database.read(Pace::Short).await.unwrap();
+            assert_eq!(ask(&mut reader, 10).await, Ok(10));
+            assert_eq!(ask(&mut reader, 1 << 40).await, Err(DbError::TooLong));
+            assert!(reader.is_over());
+            drop(reader);
+            let mut reader = database.read(Pace::Long).await.unwrap();
+            assert!(!reader.is_over());
+            assert_eq!(ask(&mut reader, 100_000).await, Ok(100_000));
+        }
+        assert_eq!(database.pool.idle.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn short_reads_do_not_wait_for_long_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::new(Place::Sqlite {
+            file: folder.path().join("db"),
+        });
+        database.migrate(None).await.unwrap();
+        let mut long = Vec::new();
+        for _ in 0..LONG_READERS_MAX {
+            long.push(database.read(Pace::Long).await.unwrap());
+        }
+        database.read(Pace::Short).await.unwrap();
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), database.read(Pace::Long))
+                .await
+                .is_err()
+        );
+        long.pop();
+        database.read(Pace::Long).await.unwrap();
+    }
 }

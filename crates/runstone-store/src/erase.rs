@@ -268,10 +268,9 @@ impl Store {
                 })?
                 .no
         };
-        let subject = subject(read.reader.conn(), organization, no, wanted).await?;
-        let all = erasable(read.reader.conn(), no, subject)
-            .await
-            .map_err(unavailable)?;
+        let conn = read.conn().await.map_err(unavailable)?;
+        let subject = subject(conn, organization, no, wanted).await?;
+        let all = erasable(conn, no, subject).await.map_err(unavailable)?;
         Ok(match wanted {
             Wanted::All | Wanted::Environment(_) | Wanted::User(_) => all,
             // What a service account may do goes on; only the texts about it go.
@@ -398,7 +397,8 @@ impl Store {
             return Ok(Vec::new());
         };
         let subject = Subject::Organization(known.no);
-        Ok(erasable(read.reader.conn(), SERVER, Some(subject))
+        let conn = read.conn().await.map_err(unavailable)?;
+        Ok(erasable(conn, SERVER, Some(subject))
             .await
             .map_err(unavailable)?
             .into_iter()

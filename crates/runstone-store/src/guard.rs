@@ -17,7 +17,7 @@ use runstone_journal::tile::TILE_WIDTH;
 use runstone_model::fact::OrganizationNo;
 use runstone_model::id::Digest;
 
-use crate::engine::Database;
+use crate::engine::{Database, Pace};
 use crate::value::DbError;
 
 /// How often the guard is brought up to date; design D5 asks for at least every 500 ms.
@@ -334,7 +334,7 @@ impl Publisher {
 
     /// All heads, and the last checkpoints of ended epochs.
     async fn published(&self) -> Result<(Vec<Published>, Vec<Published>), DbError> {
-        let mut reader = self.database.read().await?;
+        let mut reader = self.database.read(Pace::Long).await?;
         let conn = reader.conn();
         let mut heads = Vec::new();
         for row in conn
@@ -381,7 +381,7 @@ impl Publisher {
             let standing = self.guard.standing(origin).await?;
             let mut reader = self
                 .database
-                .read()
+                .read(Pace::Long)
                 .await
                 .map_err(|error| error.to_string())?;
             let conn = reader.conn();

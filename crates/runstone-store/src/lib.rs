@@ -25,6 +25,7 @@ mod rows;
 mod scan;
 mod table;
 mod value;
+mod version;
 mod writer;
 
 use std::path::PathBuf;
@@ -41,12 +42,13 @@ pub use crate::backup::{BackupDone, Restored, backup, restore};
 pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::limits::{LimitUsed, OrganizationLimits};
-pub use crate::read::{Change, LogHead, LogKey, Read, ReadError};
+pub use crate::read::{Admission, Change, LogHead, LogKey, Read, ReadError};
 pub use crate::value::DbError;
+pub use crate::version::Version;
 
 use crate::admin::Places;
 use crate::blobs::Blobs;
-use crate::engine::Database;
+use crate::engine::{Database, Pace};
 use crate::guard::{Guard, Guarded, Publisher};
 use crate::keys::Secrets;
 use crate::queue::{Job, Queue};
@@ -374,16 +376,33 @@ impl Store {
         })
     }
 
-    /// Begins a read transaction.
+    /// A read transaction, which its first question begins.
     pub async fn read(&self) -> Result<Read, ReadError> {
+        self.read_at(Pace::Long)
+    }
+
+    /// The same for an attempt on a thread that serves others too: where the embedded store
+    /// needs more than 2 ms or many rows, it fails with [`DbError::TooLong`] and may be done again
+    /// with [`Store::read`] on a thread that may block (D14).
+    pub fn read_shortly(&self) -> Result<Read, ReadError> {
+        self.read_at(Pace::Short)
+    }
+
+    fn read_at(&self, pace: Pace) -> Result<Read, ReadError> {
         if self.inner.closed.load(Ordering::Acquire) {
             return Err(DbError::Unavailable("the store is closed".to_owned()));
         }
-        Ok(Read {
-            reader: self.inner.database.read().await?,
-            blobs: self.inner.blobs.clone(),
-            guarded: Arc::clone(&self.inner.guarded),
-        })
+        Ok(Read::new(
+            self.inner.database.clone(),
+            pace,
+            self.inner.blobs.clone(),
+            Arc::clone(&self.inner.guarded),
+        ))
+    }
+
+    /// Whether nothing has been committed since a state, see [`Read::version`].
+    pub fn is_current(&self, version: Version) -> bool {
+        self.inner.database.commits.is_current(version)
     }
 
     /// What is stored of an API key.
@@ -416,7 +435,7 @@ impl Store {
     /// Whether the store can be read and its clock is near the database's; else why not.
     pub async fn ready(&self) -> Result<(), String> {
         let mut read = self.read().await.map_err(|error| error.to_string())?;
-        let conn = read.reader.conn();
+        let conn = read.conn().await.map_err(|error| error.to_string())?;
         if matches!(conn, conn::Conn::Postgres(_)) {
             let row = conn
                 .query_one(

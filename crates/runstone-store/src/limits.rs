@@ -137,15 +137,16 @@ impl Store {
             }));
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
-        let now = database_now(read.reader.conn())
+        let now = database_now(read.conn().await.map_err(unavailable)?)
             .await
             .map_err(unavailable)?
             .unwrap_or_else(|| self.now());
         let mut shown = Vec::with_capacity(all.len());
         for known in all {
             let row = read
-                .reader
                 .conn()
+                .await
+                .map_err(unavailable)?
                 .query_one(
                     "SELECT h.body_bytes, h.paced_to, coalesce(c.live_environments, 0) FROM heads h LEFT JOIN counters c ON c.organization = h.organization WHERE h.organization = $1",
                     &[known.no.0.into()],

@@ -17,19 +17,31 @@ use runstone_model::role::Role;
 use runstone_model::state::Step;
 
 use crate::blobs::Blobs;
-use crate::engine::Reader;
+use crate::conn::Conn;
+use crate::engine::{Database, Pace, Reader};
 use crate::rows;
-use crate::value::{DbError, Value};
+use crate::value::{DbError, Record as Row, Value};
+use crate::version::Version;
 
 /// Why reading failed.
 pub type ReadError = DbError;
 
+/// Rows that an attempt at a short read may give back at once.
+const SHORT_ROWS_MAX: usize = 256;
+/// Bytes that may be worked over during one.
+const SHORT_BYTES_MAX: usize = 128 << 10;
+
 /// One read transaction: everything it answers is of one instant.
 pub struct Read {
-    pub(crate) reader: Reader,
+    database: Database,
+    pace: Pace,
+    /// None until the first question.
+    reader: Option<Reader>,
+    /// What the store's state was just before the transaction began, if that can be told.
+    began_at: Option<Version>,
     pub(crate) blobs: Blobs,
     /// Logs serve only up to the guarded size, where a guard is configured.
-    pub(crate) guarded: Arc<crate::guard::Guarded>,
+    guarded: Arc<crate::guard::Guarded>,
 }
 
 /// What one snapshot changed.
@@ -71,16 +83,118 @@ pub struct LogKey {
     pub to_size: Option<u64>,
 }
 
+/// Who a key belongs to, and what that principal may do in an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// The key, usable or not.
+    pub key: ApiKey,
+    /// The organization.
+    pub organization: Arc<Organization>,
+    /// None: no part of it.
+    pub role: Option<Role>,
+}
+
+const SELECT_ADMISSION: &str = "SELECT m.role, a.role, k.verifier, k.id, k.usr, k.organization, k.account, k.description, k.created_at, k.expires_at, k.revoked_at, o.no, o.id, o.name, o.kind, o.public, o.description, o.created_at, o.modified_at, o.closed_at, o.limits FROM api_keys k CROSS JOIN organizations o LEFT JOIN memberships m ON m.organization = o.no AND m.usr = k.usr LEFT JOIN accounts a ON a.organization = o.no AND a.organization = k.organization AND a.no = k.account WHERE k.verifier = $1 AND o.name = $2";
+
+const SELECT_ENVIRONMENT_NAMED: &str = "SELECT e.organization, e.no, e.name, e.kind, e.description, e.include_scaling, e.require_provenance, e.members, e.tags, e.created_at, e.modified_at, e.archived_at, e.snapshots, e.changed_at FROM environment_names n CROSS JOIN environments e WHERE n.organization = $1 AND n.name = $2 AND e.organization = n.organization AND e.no = n.environment";
+
 const SELECT_STATE: &str = "SELECT no, at, events_before FROM snapshots";
 
 impl Read {
+    pub(crate) fn new(
+        database: Database,
+        pace: Pace,
+        blobs: Blobs,
+        guarded: Arc<crate::guard::Guarded>,
+    ) -> Self {
+        Self {
+            database,
+            pace,
+            reader: None,
+            began_at: None,
+            blobs,
+            guarded,
+        }
+    }
+
+    /// The connection, in the transaction that the first call begins.
+    pub(crate) async fn conn(&mut self) -> Result<&mut Conn, ReadError> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            begun => {
+                // Before the transaction: what it sees is of this state or a later one.
+                self.began_at = self.database.version();
+                begun.insert(self.database.read(self.pace).await?)
+            }
+        };
+        if reader.is_over() {
+            return Err(DbError::TooLong);
+        }
+        Ok(reader.conn())
+    }
+
+    /// The state of the store that everything read so far is of, where this process alone can
+    /// tell: on the embedded store, unless something was being committed meanwhile.
+    pub fn version(&self) -> Option<Version> {
+        self.began_at
+            .filter(|version| self.database.commits.is_current(*version))
+    }
+
+    /// Gives an attempt at a short read up where there are many rows: what follows for each of
+    /// them takes its time as well.
+    fn bound(&self, rows: usize) -> Result<(), ReadError> {
+        if rows > SHORT_ROWS_MAX && self.pace == Pace::Short {
+            return Err(DbError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// Gives an attempt at a short read up before work on so many bytes.
+    pub fn bound_bytes(&self, bytes: usize) -> Result<(), ReadError> {
+        if bytes > SHORT_BYTES_MAX && self.pace == Pace::Short {
+            return Err(DbError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// A key by verifier, an organization by name and the role of the one in the other, by one
+    /// statement; none unless there are both.
+    pub async fn admission(
+        &mut self,
+        verifier: Digest,
+        organization: &str,
+    ) -> Result<Option<Admission>, ReadError> {
+        let row = self
+            .conn()
+            .await?
+            .query_one(
+                SELECT_ADMISSION,
+                &[verifier.as_bytes()[..].into(), organization.into()],
+            )
+            .await?;
+        let Some(mut role) = row else {
+            return Ok(None);
+        };
+        let mut key = Row(role.0.split_off(2));
+        let organization = Row(key.0.split_off(9));
+        let role = role.0.iter().find_map(|role| match role {
+            Value::Text(role) => Some(parse_role(role)),
+            _ => None,
+        });
+        Ok(Some(Admission {
+            key: rows::api_key(&key)?,
+            organization: Arc::new(rows::organization(&organization)?),
+            role: role.transpose()?,
+        }))
+    }
+
     /// An organization by name.
     pub async fn organization_named(
         &mut self,
         name: &str,
     ) -> Result<Option<Arc<Organization>>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query_one(
                 &format!("{} WHERE name = $1", rows::SELECT_ORGANIZATION),
                 &[name.into()],
@@ -95,8 +209,8 @@ impl Read {
         &mut self,
         no: OrganizationNo,
     ) -> Result<Option<Organization>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query_one(
                 &format!("{} WHERE no = $1", rows::SELECT_ORGANIZATION),
                 &[no.0.into()],
@@ -108,8 +222,8 @@ impl Read {
 
     /// All organizations, by number.
     pub async fn organizations(&mut self) -> Result<Vec<Organization>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query(&format!("{} ORDER BY no", rows::SELECT_ORGANIZATION), &[])
             .await?
             .iter()
@@ -119,8 +233,8 @@ impl Read {
 
     /// A key by verifier.
     pub async fn key(&mut self, verifier: Digest) -> Result<Option<ApiKey>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query_one(
                 &format!("{} WHERE verifier = $1", rows::SELECT_API_KEY),
                 &[verifier.as_bytes()[..].into()],
@@ -138,8 +252,8 @@ impl Read {
     ) -> Result<Option<Role>, ReadError> {
         let row = match principal {
             Principal::User(user) => {
-                self.reader
-                    .conn()
+                self.conn()
+                    .await?
                     .query_one(
                         "SELECT role FROM memberships WHERE organization = $1 AND usr = $2",
                         &[organization.0.into(), user.0.into()],
@@ -147,8 +261,8 @@ impl Read {
                     .await?
             }
             Principal::Account(home, account) if home == organization => {
-                self.reader
-                    .conn()
+                self.conn()
+                    .await?
                     .query_one(
                         "SELECT role FROM accounts WHERE organization = $1 AND no = $2",
                         &[organization.0.into(), account.0.into()],
@@ -157,12 +271,7 @@ impl Read {
             }
             Principal::Account(..) => None,
         };
-        row.map(|row| {
-            row.text(0)?
-                .parse()
-                .map_err(|_| DbError::Corrupt("a role".to_owned()))
-        })
-        .transpose()
+        row.map(|row| parse_role(row.text(0)?)).transpose()
     }
 
     /// The environment a name leads to: the one that has it, else the last that had, archived
@@ -172,21 +281,15 @@ impl Read {
         organization: OrganizationNo,
         name: &str,
     ) -> Result<Option<Environment>, ReadError> {
-        let row = self
-            .reader
-            .conn()
+        self.conn()
+            .await?
             .query_one(
-                "SELECT environment FROM environment_names WHERE organization = $1 AND name = $2",
+                SELECT_ENVIRONMENT_NAMED,
                 &[organization.0.into(), name.into()],
             )
-            .await?;
-        match row {
-            Some(row) => {
-                let no = EnvironmentNo(row.ordinal(0)?);
-                self.environment(organization, no).await
-            }
-            None => Ok(None),
-        }
+            .await?
+            .map(|row| rows::environment(&row))
+            .transpose()
     }
 
     /// An environment by number.
@@ -195,8 +298,8 @@ impl Read {
         organization: OrganizationNo,
         no: EnvironmentNo,
     ) -> Result<Option<Environment>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query_one(
                 &format!(
                     "{} WHERE organization = $1 AND no = $2",
@@ -214,9 +317,9 @@ impl Read {
         &mut self,
         organization: OrganizationNo,
     ) -> Result<Vec<Environment>, ReadError> {
-        let mut found = self
-            .reader
+        let found = self
             .conn()
+            .await?
             .query(
                 &format!(
                     "{} WHERE organization = $1 AND archived_at IS NULL ORDER BY no",
@@ -224,7 +327,9 @@ impl Read {
                 ),
                 &[organization.0.into()],
             )
-            .await?
+            .await?;
+        self.bound(found.len())?;
+        let mut found = found
             .iter()
             .map(rows::environment)
             .collect::<Result<Vec<_>, _>>()?;
@@ -238,8 +343,8 @@ impl Read {
         organization: OrganizationNo,
         environments: &[EnvironmentNo],
     ) -> Result<HashMap<EnvironmentNo, Seen>, ReadError> {
-        self.reader
-            .conn()
+        self.conn()
+            .await?
             .query(
                 "SELECT s.organization, s.environment, s.from_at, s.to_at, s.reports, s.longest_gap, s.reporter FROM ID_TABLE($2) CROSS JOIN seen s WHERE s.organization = $1 AND s.environment = i.value",
                 &[
@@ -274,8 +379,9 @@ impl Read {
         from: SnapshotNo,
         to: SnapshotNo,
     ) -> Result<Vec<Snapshot>, ReadError> {
-        self.reader
+        let found = self
             .conn()
+            .await?
             .query(
                 &format!(
                     "{} WHERE organization = $1 AND environment = $2 AND no >= $3 AND no <= $4 ORDER BY no",
@@ -288,10 +394,9 @@ impl Read {
                     to.into(),
                 ],
             )
-            .await?
-            .iter()
-            .map(rows::snapshot)
-            .collect()
+            .await?;
+        self.bound(found.len())?;
+        found.iter().map(rows::snapshot).collect()
     }
 
     /// The last snapshot for which `before` holds; 0 if for none. Snapshots for which it holds
@@ -309,8 +414,8 @@ impl Read {
         while low < high {
             let middle = low + (high - low).div_ceil(2);
             let row = self
-                .reader
                 .conn()
+                .await?
                 .query_one(
                     &format!(
                         "{SELECT_STATE} WHERE organization = $1 AND environment = $2 AND no = $3"
@@ -360,7 +465,7 @@ impl Read {
         no: SnapshotNo,
     ) -> Result<Vec<Running>, ReadError> {
         let Some((snapshot, state, _)) =
-            rows::state_at(self.reader.conn(), organization, environment, no).await?
+            rows::state_at(self.conn().await?, organization, environment, no).await?
         else {
             return Ok(Vec::new());
         };
@@ -375,7 +480,7 @@ impl Read {
         no: SnapshotNo,
     ) -> Result<Vec<(RecordNo, JudgementNo)>, ReadError> {
         Ok(
-            rows::state_at(self.reader.conn(), organization, environment, no)
+            rows::state_at(self.conn().await?, organization, environment, no)
                 .await?
                 .map(|(_, state, _)| state)
                 .unwrap_or_default(),
@@ -387,9 +492,10 @@ impl Read {
         snapshot: &Snapshot,
         state: &[(RecordNo, JudgementNo)],
     ) -> Result<Vec<Running>, ReadError> {
+        self.bound(state.len())?;
         let organization = snapshot.organization;
         let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
-        let records = rows::records(self.reader.conn(), organization, &numbers).await?;
+        let records = rows::records(self.conn().await?, organization, &numbers).await?;
         let kind = self
             .environment(organization, snapshot.environment)
             .await?
@@ -398,7 +504,7 @@ impl Read {
             self.member_details(snapshot, &records).await?
         } else {
             rows::details_at(
-                self.reader.conn(),
+                self.conn().await?,
                 organization,
                 snapshot.environment,
                 snapshot.no,
@@ -564,8 +670,8 @@ impl Read {
                 .map_err(|error| DbError::Other(error.to_string()))
         };
         let found = self
-            .reader
             .conn()
+            .await?
             .query(
                 &format!(
                     "{} WHERE organization = $1 AND prefix >= $2 AND prefix <= $3 AND fingerprint IS NOT NULL ORDER BY prefix, no LIMIT $4",
@@ -600,8 +706,8 @@ impl Read {
         records: &[RecordNo],
     ) -> Result<Vec<Run>, ReadError> {
         let rows = self
-            .reader
             .conn()
+            .await?
             .query(
                 "SELECT s.record, s.environment, s.from_no, s.to_no FROM ID_TABLE($2) CROSS JOIN spans s WHERE s.organization = $1 AND s.record = i.value ORDER BY s.record, s.environment, s.from_no",
                 &[
@@ -610,6 +716,7 @@ impl Read {
                 ],
             )
             .await?;
+        self.bound(rows.len())?;
         let mut runs: Vec<Run> = Vec::new();
         for row in &rows {
             let run = Run {
@@ -639,7 +746,7 @@ impl Read {
         organization: OrganizationNo,
         epoch: Option<&str>,
     ) -> Result<Option<LogHead>, ReadError> {
-        let conn = self.reader.conn();
+        let conn = self.conn().await?;
         let Some(head) = conn
             .query_one(
                 "SELECT origin, epoch, size, note FROM heads WHERE organization = $1",
@@ -728,7 +835,7 @@ impl Read {
         if !is_within(size, level, n, width) {
             return Ok(None);
         }
-        crate::log::partial_tile(self.reader.conn(), organization, level, n, width as u16)
+        crate::log::partial_tile(self.conn().await?, organization, level, n, width as u16)
             .await
             .map(Some)
     }
@@ -763,7 +870,7 @@ impl Read {
         first: u64,
         count: u64,
     ) -> Result<Vec<Arc<[u8]>>, ReadError> {
-        crate::journal::entries(self.reader.conn(), organization, first, count).await
+        crate::journal::entries(self.conn().await?, organization, first, count).await
     }
 
     /// Bytes of an entry.
@@ -796,7 +903,7 @@ impl Read {
         };
         let blobs = self.blobs.clone();
         crate::journal::body(
-            self.reader.conn(),
+            self.conn().await?,
             &blobs,
             organization,
             index,
@@ -828,7 +935,7 @@ impl Read {
             let complete = head.size >> (8 * (u32::from(id.level)));
             let width = (complete - id.index * TILE_WIDTH).min(TILE_WIDTH);
             let bytes = crate::log::partial_tile(
-                self.reader.conn(),
+                self.conn().await?,
                 organization,
                 id.level,
                 id.index,
@@ -850,6 +957,11 @@ impl Read {
             .to_string(),
         ))
     }
+}
+
+fn parse_role(text: &str) -> Result<Role, DbError> {
+    text.parse()
+        .map_err(|_| DbError::Corrupt("a role".to_owned()))
 }
 
 /// Whether the first `width` hashes of a tile exist in a tree of `size` leaves.

@@ -158,6 +158,9 @@ pub enum DbError {
     /// What was read does not fit: the store is damaged.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// A read that was to be short was not: it may be done again where it holds nobody up.
+    #[error("the read takes longer than a short one may")]
+    TooLong,
     /// Anything else; a defect.
     #[error("{0}")]
     Other(String),

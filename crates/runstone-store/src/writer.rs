@@ -295,7 +295,11 @@ impl Writer {
             conn.rollback().await;
         } else {
             pending.write(conn).await?;
-            if let Err(error) = conn.commit().await {
+            // Until it has ended, nobody can tell which side of it a reader is on.
+            let committing = self.database.commits.begin();
+            let committed = conn.commit().await;
+            drop(committing);
+            if let Err(error) = committed {
                 return Err(match error {
                     DbError::Lost(_) => Failed::AtCommit {
                         error,
