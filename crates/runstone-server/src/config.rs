@@ -28,8 +28,8 @@ pub struct Config {
     pub observation_period: Duration,
     /// Bytes of rendered snapshots that are kept.
     pub snapshot_cache_bytes_max: usize,
-    /// Elements of reports that are kept for recognising unchanged ones.
-    pub lane_elements_max: usize,
+    /// Bytes of last reports that are kept for recognising unchanged ones.
+    pub lane_bytes_max: usize,
 }
 
 impl Default for Config {
@@ -45,7 +45,7 @@ impl Default for Config {
             share_seen_period: Duration::from_millis(1_500),
             observation_period: Duration::from_hours(1),
             snapshot_cache_bytes_max: 64 << 20,
-            lane_elements_max: 1_000_000,
+            lane_bytes_max: 128 << 20,
         }
     }
 }

@@ -11,10 +11,11 @@ use runstone_model::fact::{Organization, OrganizationKind, Principal, SERVER, SE
 use runstone_model::id::{Digest, Micros};
 use runstone_model::limit::Limits;
 use runstone_model::role::{Right, Role};
-use runstone_store::Read;
+use runstone_store::{Read, Version};
 
 use super::State;
 use super::error::AppError;
+use super::known::Membership;
 
 /// What a request brings to prove who sends it: texts that may be keys, the likeliest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,16 +71,85 @@ async fn find(
         .map(Arc::new))
 }
 
+/// What a caller asks to be let in for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) credential: Credential,
+    pub(crate) organization: String,
+    pub(crate) naming: Naming,
+    pub(crate) right: Right,
+}
+
 impl State {
+    /// Lets a caller in without asking the store, as it was last found out; with the state of the
+    /// store that was true in.
+    pub(crate) fn recall(&self, asked: &Asked) -> Option<(Version, Granted)> {
+        // Of several candidates the first usable one counts, and which that is may have changed.
+        let [candidate] = &asked.credential.candidates[..] else {
+            return None;
+        };
+        let verifier = self.store.verifier(candidate);
+        let found = self
+            .known
+            .membership(&verifier, asked.naming, &asked.organization)?;
+        (is_active(&found.key, self.now()) && found.role.allows(asked.right)).then(|| {
+            let granted = Granted {
+                organization: found.organization,
+                caller: Caller::Key(verifier),
+                role: Some(found.role),
+            };
+            (found.version, granted)
+        })
+    }
+
     /// Lets a caller in or says why not, in the given read transaction.
-    pub(crate) async fn admit(
-        &self,
-        read: &mut Read,
-        credential: &Credential,
-        organization: &str,
-        naming: Naming,
-        right: Right,
-    ) -> Result<Granted, AppError> {
+    pub(crate) async fn admit(&self, read: &mut Read, asked: &Asked) -> Result<Granted, AppError> {
+        for candidate in &asked.credential.candidates {
+            let verifier = self.store.verifier(candidate);
+            let Some(found) = read.admission(verifier, &asked.organization).await? else {
+                continue;
+            };
+            if !is_active(&found.key, self.now()) {
+                continue;
+            }
+            let Some(role) = found.role.filter(|role| role.allows(asked.right)) else {
+                break;
+            };
+            if found.organization.no == SERVER || found.organization.closed_at.is_some() {
+                break;
+            }
+            if let Some(version) = read.version() {
+                let membership = Membership {
+                    version,
+                    key: Arc::new(found.key),
+                    organization: Arc::clone(&found.organization),
+                    role,
+                };
+                self.known
+                    .keep_membership(asked.naming, &asked.organization, membership);
+            }
+            return Ok(Granted {
+                organization: found.organization,
+                caller: Caller::Key(verifier),
+                role: Some(role),
+            });
+        }
+        self.admit_otherwise(read, asked).await
+    }
+
+    /// For everyone who is no member with the right: public organizations, the server's own log,
+    /// and what a refusal says.
+    async fn admit_otherwise(&self, read: &mut Read, asked: &Asked) -> Result<Granted, AppError> {
+        let Asked {
+            credential,
+            organization,
+            naming,
+            right,
+        } = asked;
+        let (naming, right) = (*naming, *right);
+        for candidate in &credential.candidates {
+            self.known.forget_key(&self.store.verifier(candidate));
+        }
         let principal = self.principal(read, credential).await?;
         let found = find(read, organization, naming).await?;
         // The server's own log is for those who administer the server.

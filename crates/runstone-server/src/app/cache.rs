@@ -15,6 +15,8 @@ pub(crate) struct SnapshotKey {
     pub(crate) snapshot: SnapshotNo,
     /// Address of its page: origin and names.
     pub(crate) html_url: String,
+    /// Whether it is compressed.
+    pub(crate) gzip: bool,
 }
 
 /// Bounded by bytes; what was put first goes first.
@@ -84,6 +86,7 @@ mod tests {
             environment: EnvironmentNo(1),
             snapshot,
             html_url: String::new(),
+            gzip: false,
         };
         for snapshot in 1..=10 {
             cache.put(key(snapshot), Bytes::from(vec![0; 20]));

@@ -32,6 +32,9 @@ pub(crate) enum AppError {
         reason: String,
         retry_after_seconds: u64,
     },
+    /// An attempt at a short read was given up; it is done again where it may take its time.
+    #[error("the read takes longer than a short one may")]
+    TooLong,
     /// A bug or damage.
     #[error("internal error: {0}")]
     Internal(String),
@@ -64,6 +67,7 @@ impl From<DbError> for AppError {
                 reason: with_causes(&error),
                 retry_after_seconds: 1,
             },
+            DbError::TooLong => Self::TooLong,
             DbError::Corrupt(_) | DbError::Other(_) => Self::Internal(with_causes(&error)),
         }
     }

@@ -3,7 +3,8 @@
 //! Owns the unchanged path: a report that says what the last one said is answered without a
 //! command, and only the time is remembered, to be shared at most 2 s later. A lane trusts its
 //! memory only while the environment's row is the one it was filled with, so that several
-//! servers on one database, or a change of settings, never mislead it.
+//! servers on one database, or a change of settings, never mislead it. How two reports are
+//! compared is the model's business.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -15,17 +16,17 @@ use runstone_model::event::Claim;
 use runstone_model::fact::{
     Environment, EnvironmentNo, Organization, OrganizationNo, Seen, SnapshotNo,
 };
-use runstone_model::id::{Digest, Micros};
+use runstone_model::id::Micros;
 use runstone_model::name::EnvironmentKind;
-use runstone_model::read::FieldErrors;
-use runstone_model::report::{Report, ReportLimits, read_report, split_elements};
-use sha2::{Digest as _, Sha256};
+use runstone_model::report::{Compared, LastReport, Same};
+use runstone_store::Version;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::State;
+use super::access::Asked;
 use super::error::AppError;
 
-/// Larger bodies are hashed and read on a thread that may block.
+/// Larger bodies are read on a thread that may block.
 const INLINE_BYTES_MAX: usize = 128 << 10;
 
 /// What became of a report.
@@ -40,6 +41,14 @@ pub(crate) enum Recorded {
 /// A report as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
+    pub(crate) organization: Arc<Organization>,
+    /// Name of the environment in the request.
+    pub(crate) name: String,
+    /// What that led to when the request came.
+    pub(crate) environment: Arc<Environment>,
+    /// The state of the store in which all this, and that the caller may report, was found out;
+    /// none if nobody can tell.
+    pub(crate) version: Option<Version>,
     pub(crate) kind: EnvironmentKind,
     pub(crate) body: Bytes,
     pub(crate) claim: Option<Claim>,
@@ -64,26 +73,21 @@ struct LaneState {
 struct Last {
     snapshots: SnapshotNo,
     modified_at: Micros,
-    body: Digest,
-    elements: Arc<Elements>,
-    identities: Digest,
+    report: Arc<LastReport>,
 }
-
-/// Hash of each raw element of a report and how often it occurs: the order means nothing.
-type Elements = HashMap<Digest, u32>;
 
 /// All lanes.
 pub(crate) struct Lanes {
-    elements_max: usize,
-    elements: AtomicUsize,
+    bytes_max: usize,
+    bytes: AtomicUsize,
     lanes: Mutex<HashMap<(OrganizationNo, EnvironmentNo), Arc<Lane>>>,
 }
 
 impl Lanes {
-    pub(crate) fn new(elements_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
-            elements_max,
-            elements: AtomicUsize::new(0),
+            bytes_max,
+            bytes: AtomicUsize::new(0),
             lanes: Mutex::default(),
         }
     }
@@ -125,23 +129,26 @@ impl Lanes {
         (seen > 0).then_some(Micros(seen))
     }
 
-    /// Number of elements remembered.
-    pub(crate) fn elements(&self) -> usize {
-        self.elements.load(Ordering::Relaxed)
+    /// Bytes of the reports remembered.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     fn remember(&self, state: &mut LaneState, last: Last) {
-        self.elements
-            .fetch_add(last.elements.len(), Ordering::Relaxed);
         self.forget(state);
+        let bytes = last.report.bytes();
+        if bytes > self.bytes_max {
+            return;
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         state.last = Some(last);
-        if self.elements() > self.elements_max {
+        if self.bytes() > self.bytes_max {
             for lane in self.all() {
                 // The lane in use stays locked, hence stays.
                 if let Ok(mut other) = lane.state.try_lock() {
                     self.forget(&mut other);
                 }
-                if self.elements() <= self.elements_max {
+                if self.bytes() <= self.bytes_max {
                     break;
                 }
             }
@@ -150,8 +157,7 @@ impl Lanes {
 
     fn forget(&self, state: &mut LaneState) {
         if let Some(last) = state.last.take() {
-            self.elements
-                .fetch_sub(last.elements.len(), Ordering::Relaxed);
+            self.bytes.fetch_sub(last.report.bytes(), Ordering::Relaxed);
         }
     }
 }
@@ -174,52 +180,6 @@ impl Lane {
         }
         self.last_seen.fetch_max(at.0, Ordering::Relaxed);
     }
-}
-
-/// A report whose elements were compared with those of the last one.
-enum Compared {
-    Same,
-    Differs {
-        elements: Elements,
-        identities: Digest,
-        report: Arc<Report>,
-    },
-}
-
-fn compare(
-    kind: EnvironmentKind,
-    body: &[u8],
-    limits: &ReportLimits,
-    include_scaling: bool,
-    last: Option<&Elements>,
-) -> Result<Compared, FieldErrors> {
-    let mut elements = Elements::new();
-    for raw in split_elements(kind, body, limits)? {
-        *elements.entry(Digest::of(raw)).or_default() += 1;
-    }
-    if last.is_some_and(|last| *last == elements) {
-        return Ok(Compared::Same);
-    }
-    let report = read_report(kind, body, limits)?;
-    let mut hash = Sha256::new();
-    for artifact in &report.artifacts {
-        if let Some(fingerprint) = artifact.fingerprint {
-            hash.update(b"f");
-            hash.update(fingerprint.as_bytes());
-        }
-        if include_scaling {
-            hash.update(b"c");
-            hash.update(artifact.detail.instances().to_be_bytes());
-        }
-        hash.update(b"n");
-        hash.update((artifact.name.len() as u64).to_be_bytes());
-        hash.update(&artifact.name);
-    }
-    Ok(Compared::Differs {
-        elements,
-        identities: Digest(hash.finalize().into()),
-        report: Arc::new(report),
-    })
 }
 
 /// Runs costly work where it may block, small work at once.
@@ -251,99 +211,154 @@ fn check_kind(known: &Environment, name: &str, kind: EnvironmentKind) -> Result<
     }
 }
 
+impl Last {
+    /// Whether nothing about the environment has changed since.
+    fn is_of(&self, row: &Environment) -> bool {
+        self.snapshots == row.snapshots && self.modified_at == row.modified_at
+    }
+}
+
 impl State {
-    /// Records a report (section 4). The environment was read in this request's transaction.
+    /// Answers for a report that says what the last one said, where that takes no time: nothing
+    /// has changed in the store since the request was let in, and nobody is before it. None: it
+    /// is not known to, and has to be recorded.
+    pub(crate) fn recognise_report(&self, arrived: &Arrived) -> Option<Recorded> {
+        let row = &arrived.environment;
+        if arrived.body.len() > INLINE_BYTES_MAX
+            || !arrived
+                .version
+                .is_some_and(|version| self.store.is_current(version))
+        {
+            return None;
+        }
+        let lane = self.lanes.of(&arrived.organization, row.no);
+        let mut state = lane.state.try_lock().ok()?;
+        let last = state.last.as_ref().filter(|last| last.is_of(row))?;
+        let same = last
+            .report
+            .recognise(arrived.kind, &arrived.body, &self.config.report)?;
+        let outcome = match same {
+            Same::Body => "identical",
+            Same::Elements => "same_elements",
+        };
+        Some(self.nothing_new(&lane, &mut state, arrived, outcome))
+    }
+
+    fn nothing_new(
+        &self,
+        lane: &Lane,
+        state: &mut LaneState,
+        arrived: &Arrived,
+        outcome: &'static str,
+    ) -> Recorded {
+        lane.note(state, self.now(), arrived.claim.as_ref());
+        self.metrics.report(outcome);
+        Recorded::Nothing
+    }
+
+    /// The environment as it is now, if the caller may still report to it.
+    async fn environment_now(
+        &self,
+        asked: &Asked,
+        arrived: &Arrived,
+    ) -> Result<Arc<Environment>, AppError> {
+        let known = &arrived.environment;
+        if let Some(version) = arrived.version
+            && self.store.is_current(version)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let mut read = self.read().await?;
+        let granted = self.admit(&mut read, asked).await?;
+        let organization = granted.organization.no;
+        let named = read.environment_named(organization, &arrived.name).await?;
+        match named {
+            Some(row) if row.no == known.no && row.archived_at.is_none() => {
+                let row = Arc::new(row);
+                if let Some(version) = read.version() {
+                    self.known.keep_environment(&arrived.name, version, &row);
+                }
+                return Ok(row);
+            }
+            _ => {}
+        }
+        // It has another name by now, or none.
+        read.environment(organization, known.no)
+            .await?
+            .filter(|row| row.archived_at.is_none())
+            .map(Arc::new)
+            .ok_or_else(|| {
+                Refusal::EnvironmentArchived {
+                    name: arrived.name.clone(),
+                    organization: arrived.organization.name.clone(),
+                }
+                .into()
+            })
+    }
+
+    /// Records a report (section 4).
     pub(crate) async fn record_report(
         self: &Arc<Self>,
         caller: Caller,
-        organization: &Arc<Organization>,
-        name: &str,
-        known: &Environment,
+        asked: &Asked,
         arrived: Arrived,
     ) -> Result<Recorded, AppError> {
-        check_kind(known, name, arrived.kind)?;
-        let lane = self.lanes.of(organization, known.no);
+        check_kind(&arrived.environment, &arrived.name, arrived.kind)?;
+        let lane = self.lanes.of(&arrived.organization, arrived.environment.no);
         let mut state = lane.state.lock().await;
-        let bytes = arrived.body.len();
-        let body = arrived.body.clone();
-        let digest = costly(bytes, move || Digest::of(&body)).await?;
-
-        // The row as it is now that it is this report's turn.
-        let mut read = self.read().await?;
-        let row = read.environment(organization.no, known.no).await?;
-        drop(read);
-        let Some(row) = row.filter(|row| row.archived_at.is_none()) else {
-            self.lanes.forget(&mut state);
-            return Err(Refusal::EnvironmentArchived {
-                name: name.to_owned(),
-                organization: organization.name.clone(),
+        // As it is now that it is this report's turn.
+        let row = match self.environment_now(asked, &arrived).await {
+            Ok(row) => row,
+            Err(error) => {
+                self.lanes.forget(&mut state);
+                return Err(error);
             }
-            .into());
         };
-        if state.last.as_ref().is_some_and(|last| {
-            last.snapshots != row.snapshots || last.modified_at != row.modified_at
-        }) {
+        if state.last.as_ref().is_some_and(|last| !last.is_of(&row)) {
             self.lanes.forget(&mut state);
-        }
-        if let Some(last) = &state.last
-            && last.body == digest
-        {
-            lane.note(&mut state, self.now(), arrived.claim.as_ref());
-            self.metrics.report("identical");
-            return Ok(Recorded::Nothing);
         }
 
         let limits = self.config.report;
         let include_scaling = row.include_scaling;
-        let last = state.last.as_ref().map(|last| Arc::clone(&last.elements));
+        let last = state.last.as_ref().map(|last| Arc::clone(&last.report));
         let body = arrived.body.clone();
         let kind = arrived.kind;
-        let compared = costly(bytes, move || {
-            compare(kind, &body, &limits, include_scaling, last.as_deref())
+        let compared = costly(arrived.body.len(), move || {
+            LastReport::compare(last.as_deref(), kind, &body, &limits, include_scaling)
         })
         .await??;
-        let (elements, identities, report) = match compared {
-            Compared::Same => {
-                if let Some(last) = &mut state.last {
-                    last.body = digest;
-                }
-                lane.note(&mut state, self.now(), arrived.claim.as_ref());
-                self.metrics.report("same_elements");
-                return Ok(Recorded::Nothing);
-            }
-            Compared::Differs {
-                elements,
-                identities,
-                report,
-            } => (elements, identities, report),
-        };
-        let mut last = Last {
+        let last = |report| Last {
             snapshots: row.snapshots,
             modified_at: row.modified_at,
-            body: digest,
-            elements: Arc::new(elements),
-            identities,
+            report: Arc::new(report),
         };
-        if state
-            .last
-            .as_ref()
-            .is_some_and(|known| known.identities == identities)
-        {
-            self.lanes.remember(&mut state, last);
-            lane.note(&mut state, self.now(), arrived.claim.as_ref());
-            self.metrics.report("same_artifacts");
-            return Ok(Recorded::Nothing);
-        }
+        let (report, next) = match compared {
+            Compared::Identical => {
+                return Ok(self.nothing_new(&lane, &mut state, &arrived, "identical"));
+            }
+            Compared::SameElements => {
+                return Ok(self.nothing_new(&lane, &mut state, &arrived, "same_elements"));
+            }
+            Compared::SameArtifacts(next) => {
+                self.lanes.remember(&mut state, last(next));
+                return Ok(self.nothing_new(&lane, &mut state, &arrived, "same_artifacts"));
+            }
+            Compared::Differs { report, next } => (report, next),
+        };
+        let mut last = last(next);
 
         let unshared = state.unshared.take();
         let action = Action::RecordReport(RecordReport {
-            environment: name.to_owned(),
+            environment: arrived.name.clone(),
             kind: arrived.kind,
-            report,
+            report: Arc::new(report),
             claim: arrived.claim.clone(),
             unshared: unshared.clone(),
         });
-        let done = match self.submit(caller, &organization.name, action).await {
+        let done = match self
+            .submit(caller, &arrived.organization.name, action)
+            .await
+        {
             Ok(done) => done,
             Err(error) => {
                 state.unshared = unshared;
@@ -366,9 +381,7 @@ impl State {
             Reply::Created | Reply::Changed | Reply::Unchanged => {
                 state.unshared = unshared;
                 self.lanes.remember(&mut state, last);
-                lane.note(&mut state, self.now(), arrived.claim.as_ref());
-                self.metrics.report("same_artifacts");
-                Ok(Recorded::Nothing)
+                Ok(self.nothing_new(&lane, &mut state, &arrived, "same_artifacts"))
             }
         }
     }

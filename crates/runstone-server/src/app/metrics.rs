@@ -1,9 +1,13 @@
 //! Metrics in the names and units of the Prometheus conventions. The registry belongs to one
 //! server, so that several can live in one process.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use metrics::{Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit};
+use metrics::{
+    Counter, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, SharedString, Unit,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use runstone_model::limit::Limited;
 use runstone_store::StoreMetrics;
@@ -20,12 +24,28 @@ const METADATA: Metadata<'static> =
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// Where requests are counted, by route, method and status: found without building the name.
+    requests: RwLock<HashMap<String, Vec<RequestSeries>>>,
+    /// Where reports are counted, by outcome.
+    reports: [(&'static str, Counter); 5],
 }
+
+type RequestSeries = (&'static str, u16, Histogram);
+
+/// What can become of a report.
+const OUTCOMES: [&str; 5] = [
+    "identical",
+    "same_elements",
+    "same_artifacts",
+    "snapshot",
+    "replayed",
+];
 
 const DURATION: &str = "http_request_duration_seconds";
 const REPORTS: &str = "runstone_reports_total";
 const PANICS: &str = "runstone_panics_total";
 const LIMITED: &str = "runstone_limit_refusals_total";
+const LONG_READS: &str = "runstone_long_reads_total";
 const BATCHES: &str = "runstone_writer_batches_total";
 const COMMANDS: &str = "runstone_writer_commands_total";
 const REFUSALS: &str = "runstone_writer_refusals_total";
@@ -34,8 +54,8 @@ const RETRIES: &str = "runstone_writer_retries_total";
 const FAILURES: &str = "runstone_writer_failures_total";
 /// Bytes of rendered snapshots.
 pub(crate) const CACHE_BYTES: &str = "runstone_snapshot_cache_bytes";
-/// Elements of last reports.
-pub(crate) const LANE_ELEMENTS: &str = "runstone_lane_elements";
+/// Bytes of last reports.
+pub(crate) const LANE_BYTES: &str = "runstone_lane_bytes";
 
 impl Metrics {
     pub(crate) fn new() -> Self {
@@ -56,6 +76,10 @@ impl Metrics {
                 LIMITED,
                 "Changes refused because an organization has reached a limit, by limit.",
             ),
+            (
+                LONG_READS,
+                "Reads that were no short ones and were done again on a thread of their own.",
+            ),
             (BATCHES, "Transactions of the writer."),
             (COMMANDS, "Commands the writer decided."),
             (REFUSALS, "Commands that were refused."),
@@ -67,31 +91,62 @@ impl Metrics {
         }
         for (name, text) in [
             (CACHE_BYTES, "Bytes of rendered snapshots that are kept."),
-            (LANE_ELEMENTS, "Elements of last reports that are kept."),
+            (LANE_BYTES, "Bytes of last reports that are kept."),
         ] {
             recorder.describe_gauge(KeyName::from(name), None, SharedString::from(text));
         }
-        Self { recorder, handle }
+        let reports = OUTCOMES.map(|outcome| {
+            let key = Key::from_parts(REPORTS, vec![Label::new("outcome", outcome)]);
+            (outcome, recorder.register_counter(&key, &METADATA))
+        });
+        Self {
+            recorder,
+            handle,
+            requests: RwLock::default(),
+            reports,
+        }
     }
 
     /// A request was answered.
-    pub(crate) fn request(&self, method: &'static str, route: String, status: u16, took: Duration) {
-        let key = Key::from_parts(
-            DURATION,
-            vec![
-                Label::new("method", method),
-                Label::new("route", route),
-                Label::new("status", status.to_string()),
-            ],
-        );
-        self.recorder
-            .register_histogram(&key, &METADATA)
-            .record(took.as_secs_f64());
+    pub(crate) fn request(&self, method: &'static str, route: &str, status: u16, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let known = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        let series = known.get(route).and_then(|series| {
+            series
+                .iter()
+                .find(|(how, what, _)| *how == method && *what == status)
+        });
+        if let Some((_, _, histogram)) = series {
+            histogram.record(seconds);
+            return;
+        }
+        drop(known);
+        let labels = vec![
+            Label::new("method", method),
+            Label::new("route", route.to_owned()),
+            Label::new("status", status.to_string()),
+        ];
+        let histogram = self
+            .recorder
+            .register_histogram(&Key::from_parts(DURATION, labels), &METADATA);
+        histogram.record(seconds);
+        self.requests
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(route.to_owned())
+            .or_default()
+            .push((method, status, histogram));
     }
 
     /// A report was answered.
     pub(crate) fn report(&self, outcome: &'static str) {
-        let key = Key::from_parts(REPORTS, vec![Label::new("outcome", outcome)]);
+        let counter = self.reports.iter().find(|(name, _)| *name == outcome);
+        counter.expect("outcomes are listed").1.increment(1);
+    }
+
+    /// A read was not short.
+    pub(crate) fn long_read(&self) {
+        let key = Key::from_name(LONG_READS);
         self.recorder.register_counter(&key, &METADATA).increment(1);
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod cache;
 pub(crate) mod environments;
 pub(crate) mod error;
+pub(crate) mod known;
 pub(crate) mod lanes;
 pub(crate) mod metrics;
 
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use cache::SnapshotCache;
 use error::AppError;
+use known::Known;
 use lanes::Lanes;
 use metrics::Metrics;
 
@@ -31,6 +33,7 @@ pub(crate) type App = Arc<State>;
 pub(crate) struct State {
     pub(crate) config: Config,
     pub(crate) store: Store,
+    pub(crate) known: Known,
     pub(crate) lanes: Lanes,
     pub(crate) snapshots: SnapshotCache,
     pub(crate) metrics: Metrics,
@@ -44,7 +47,8 @@ impl State {
         let mut prefix = [0; 6];
         store.fill_random(&mut prefix);
         Arc::new(Self {
-            lanes: Lanes::new(config.lane_elements_max),
+            known: Known::default(),
+            lanes: Lanes::new(config.lane_bytes_max),
             snapshots: SnapshotCache::new(config.snapshot_cache_bytes_max),
             metrics: Metrics::new(),
             slots: Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)),

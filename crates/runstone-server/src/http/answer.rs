@@ -1,9 +1,16 @@
 //! Answers: bodies with their content types, and errors in the contracted form.
 
+use std::io::Write as _;
+
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use runstone_api::error::ErrorBody;
 use runstone_model::command::Refusal;
 use serde::Serialize;
@@ -56,6 +63,46 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Bytes, AppError> {
 /// The body `"OK"`.
 pub(crate) fn ok(status: StatusCode) -> Response<Body> {
     body(status, JSON, Bytes::from_static(b"\"OK\""))
+}
+
+/// Answers of so many bytes are sent as they are.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 1_024;
+
+/// Whether who sent these headers reads gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+            let refused = weight
+                .trim()
+                .strip_prefix("q=")
+                .is_some_and(|q| q.trim().parse::<f32>().is_ok_and(|q| q <= 0.0));
+            name.trim().eq_ignore_ascii_case("gzip") && !refused
+        })
+}
+
+/// Compressed as the router compresses.
+pub(crate) fn gzip(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder
+        .write_all(bytes)
+        .expect("bytes can be written to memory");
+    encoder
+        .finish()
+        .expect("bytes can be written to memory")
+        .into()
+}
+
+/// Says that the body is compressed.
+pub(crate) fn gzipped(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    response
 }
 
 /// With a `Cache-Control` header.
@@ -119,7 +166,7 @@ fn shown(error: &AppError) -> (StatusCode, ErrorBody) {
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorBody::new("The store is not available at the moment, try again later"),
         ),
-        AppError::Internal(_) => (
+        AppError::TooLong | AppError::Internal(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             ErrorBody::new("Internal server error"),
         ),
@@ -167,7 +214,7 @@ pub(crate) fn error(error: &AppError) -> Response<Body> {
             .headers_mut()
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let AppError::Unavailable { .. } | AppError::Internal(_) = error {
+    if let AppError::Unavailable { .. } | AppError::TooLong | AppError::Internal(_) = error {
         response.extensions_mut().insert(Hidden(error.to_string()));
     }
     response

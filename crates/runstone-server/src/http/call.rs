@@ -15,13 +15,13 @@ use runstone_model::command::Caller;
 use runstone_model::fact::{Environment, Organization};
 use runstone_model::read::{FieldErrors, QueryReader};
 use runstone_model::role::{Right, Role};
-use runstone_store::Read;
+use runstone_store::{Read, Version};
 
 use super::answer::Answer;
 use super::auth;
 use super::v2::live_environment;
 use crate::app::App;
-use crate::app::access::{Granted, Naming};
+use crate::app::access::{Asked, Granted, Naming};
 use crate::app::error::AppError;
 
 /// The parts of a request that every handler may read.
@@ -39,7 +39,7 @@ pub(crate) struct PublicCall {
 
 /// A call that reads what belongs to an organization, all of it in one transaction.
 pub(crate) struct ReadCall {
-    pub(crate) parts: Parts,
+    pub(crate) parts: Arc<Parts>,
     pub(crate) organization: Arc<Organization>,
     /// None: let in because the organization is public.
     pub(crate) role: Option<Role>,
@@ -51,8 +51,11 @@ pub(crate) struct WriteCall {
     pub(crate) parts: Parts,
     pub(crate) organization: Arc<Organization>,
     pub(crate) caller: Caller,
-    /// Of reports only: the environment `{env_name}`, read with the rights.
-    pub(crate) environment: Option<Environment>,
+    pub(crate) asked: Asked,
+    /// Of reports only: the environment `{env_name}`, as it was found with the rights.
+    pub(crate) environment: Option<Arc<Environment>>,
+    /// The state of the store in which that was found out, if it was one.
+    pub(crate) version: Option<Version>,
     pub(crate) body: Bytes,
 }
 
@@ -203,14 +206,13 @@ async fn parts_of(app: App, request: &mut Request) -> Result<Parts, AppError> {
     })
 }
 
-async fn granted(parts: &Parts, naming: Naming, right: Right) -> Result<(Granted, Read), AppError> {
-    let credential = auth::credential(&parts.headers);
-    let mut read = parts.app.read().await?;
-    let granted = parts
-        .app
-        .admit(&mut read, &credential, parts.param("org"), naming, right)
-        .await?;
-    Ok((granted, read))
+fn asked(parts: &Parts, naming: Naming, right: Right) -> Asked {
+    Asked {
+        credential: auth::credential(&parts.headers),
+        organization: parts.param("org").to_owned(),
+        naming,
+        right,
+    }
 }
 
 /// Serves a call that anyone may make.
@@ -223,7 +225,8 @@ where
     handler(PublicCall { parts }).await
 }
 
-/// Serves a call that reads.
+/// Serves a call that reads: at once where the read is short, else on a thread that may block
+/// (design D14).
 pub(crate) async fn serve_read<H, F>(
     app: App,
     mut request: Request,
@@ -231,21 +234,63 @@ pub(crate) async fn serve_read<H, F>(
     handler: H,
 ) -> Answer
 where
-    H: FnOnce(ReadCall) -> F,
+    H: Fn(ReadCall) -> F + Send + 'static,
     F: Future<Output = Answer>,
 {
-    let parts = parts_of(app, &mut request).await?;
-    let (granted, read) = granted(&parts, naming, right).await?;
-    handler(ReadCall {
-        parts,
+    let parts = Arc::new(parts_of(app, &mut request).await?);
+    let asked = asked(&parts, naming, right);
+    let read = parts.app.store.read_shortly()?;
+    let answer = read_with(&parts, &asked, read, &handler).await;
+    if !matches!(answer, Err(AppError::TooLong)) {
+        return answer;
+    }
+    parts.app.metrics.long_read();
+    let runtime = tokio::runtime::Handle::current();
+    let again = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            let read = parts.app.read().await?;
+            read_with(&parts, &asked, read, &handler).await
+        })
+    });
+    match again.await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(AppError::Internal(format!("a read was stopped: {error}"))),
+        },
+    }
+}
+
+async fn read_with<H, F>(parts: &Arc<Parts>, asked: &Asked, mut read: Read, handler: &H) -> Answer
+where
+    H: Fn(ReadCall) -> F,
+    F: Future<Output = Answer>,
+{
+    let app = &parts.app;
+    let recalled = app
+        .recall(asked)
+        .filter(|(version, _)| app.store.is_current(*version));
+    let (version, granted) = match recalled {
+        Some((version, granted)) => (Some(version), granted),
+        None => (None, app.admit(&mut read, asked).await?),
+    };
+    let answer = handler(ReadCall {
+        parts: Arc::clone(parts),
         organization: granted.organization,
         role: granted.role,
         read,
     })
-    .await
+    .await;
+    if version.is_some_and(|version| !app.store.is_current(version)) {
+        // What was answered may be newer than the caller's right to it.
+        app.admit(&mut app.read().await?, asked).await?;
+    }
+    answer
 }
 
-/// Serves a call that changes something. The body is read only for callers who were let in.
+/// Serves a call that changes something. The body is read only for callers who were let in. Who
+/// was let in before is let in again without a look at the store: the writer looks, and so does
+/// the lane of a report's environment.
 pub(crate) async fn serve_write<H, F>(
     app: App,
     mut request: Request,
@@ -257,16 +302,86 @@ where
     F: Future<Output = Answer>,
 {
     let parts = parts_of(app, &mut request).await?;
-    let (granted, mut read) = granted(&parts, Naming::Name, right).await?;
-    let environment = match bound {
-        BodyBound::Report => {
-            let name = parts.param("env_name");
-            Some(live_environment(&mut read, &granted.organization, name).await?)
+    let asked = asked(&parts, Naming::Name, right);
+    let app = Arc::clone(&parts.app);
+    let environment = (bound == BodyBound::Report).then(|| parts.param("env_name").to_owned());
+    let name = environment.as_deref();
+    if let Some(entered) = recall(&app, &asked, name) {
+        let again = (asked.clone(), environment.clone());
+        let answer = write_with(parts, asked, request, entered, bound, handler).await;
+        if answer.is_err() {
+            // Whether the caller may know what is wrong is seen in the store.
+            let (asked, environment) = again;
+            enter(&app, &asked, environment.as_deref()).await?;
         }
-        BodyBound::Other => None,
+        return answer;
+    }
+    let entered = enter(&app, &asked, name).await?;
+    write_with(parts, asked, request, entered, bound, handler).await
+}
+
+/// A caller who was let in, and the environment it reports to.
+struct Entered {
+    granted: Granted,
+    environment: Option<Arc<Environment>>,
+    /// The state of the store all this is of, if it is of one.
+    version: Option<Version>,
+}
+
+/// What was last found out about a caller and an environment.
+fn recall(app: &App, asked: &Asked, environment: Option<&str>) -> Option<Entered> {
+    let (version, granted) = app.recall(asked)?;
+    let Some(name) = environment else {
+        return Some(Entered {
+            granted,
+            environment: None,
+            version: Some(version),
+        });
     };
+    let (then, environment) = app.known.environment(granted.organization.no, name)?;
+    Some(Entered {
+        granted,
+        environment: Some(environment),
+        version: (then == version).then_some(version),
+    })
+}
+
+/// The same, by reading it.
+async fn enter(app: &App, asked: &Asked, environment: Option<&str>) -> Result<Entered, AppError> {
+    let mut read = app.read().await?;
+    let granted = app.admit(&mut read, asked).await?;
+    let environment = match environment {
+        Some(name) => {
+            let found = live_environment(&mut read, &granted.organization, name).await?;
+            Some((name, Arc::new(found)))
+        }
+        None => None,
+    };
+    let version = read.version();
     // A body may take its time; no transaction waits for it.
     drop(read);
+    if let (Some(version), Some((name, environment))) = (version, &environment) {
+        app.known.keep_environment(name, version, environment);
+    }
+    Ok(Entered {
+        granted,
+        environment: environment.map(|(_, environment)| environment),
+        version,
+    })
+}
+
+async fn write_with<H, F>(
+    parts: Parts,
+    asked: Asked,
+    request: Request,
+    entered: Entered,
+    bound: BodyBound,
+    handler: H,
+) -> Answer
+where
+    H: FnOnce(WriteCall) -> F,
+    F: Future<Output = Answer>,
+{
     let limit = match bound {
         BodyBound::Report => parts.app.config.report_body_bytes_max,
         BodyBound::Other => parts.app.config.body_bytes_max,
@@ -282,9 +397,11 @@ where
     let body = read_body(request.into_body(), declared.unwrap_or(0).min(limit), limit).await?;
     handler(WriteCall {
         parts,
-        organization: granted.organization,
-        caller: granted.caller,
-        environment,
+        organization: entered.granted.organization,
+        caller: entered.granted.caller,
+        asked,
+        environment: entered.environment,
+        version: entered.version,
         body,
     })
     .await

@@ -91,10 +91,8 @@ pub(crate) async fn edge(
     let started = Instant::now();
     let id = request_id(&app, request.headers());
     let method = method_label(request.method());
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
     let mut response = guarded(&app, &id, request, next).await;
 
     let status = response.status();

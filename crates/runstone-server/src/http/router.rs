@@ -190,8 +190,8 @@ pub(crate) fn router(app: App) -> Router {
     for endpoint in endpoints() {
         router = router.route(&endpoint.path, endpoint.route);
     }
-    let compress =
-        SizeAbove::new(1_024).and(NotForContentType::const_new("application/octet-stream"));
+    let compress = SizeAbove::new(answer::COMPRESSED_BYTES_MIN as u64)
+        .and(NotForContentType::const_new("application/octet-stream"));
     router
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)

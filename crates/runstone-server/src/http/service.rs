@@ -8,7 +8,7 @@ use super::call::PublicCall;
 use super::openapi;
 use super::router::{Endpoint, api, public};
 use crate::app::error::AppError;
-use crate::app::metrics::{CACHE_BYTES, LANE_ELEMENTS};
+use crate::app::metrics::{CACHE_BYTES, LANE_BYTES};
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
@@ -43,7 +43,7 @@ async fn metrics(call: PublicCall) -> Answer {
         &app.store.metrics(),
         &[
             (CACHE_BYTES, app.snapshots.bytes() as f64),
-            (LANE_ELEMENTS, app.lanes.elements() as f64),
+            (LANE_BYTES, app.lanes.bytes() as f64),
         ],
     );
     const PROMETHEUS: HeaderValue =

@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod journal;
+mod known;
 mod limits;
 mod malformed;
 mod matrix;

@@ -187,7 +187,7 @@ async fn claims_are_kept_and_replays_left_out() {
 #[tokio::test]
 async fn lanes_forget_when_there_is_too_much() {
     let config = Config {
-        lane_elements_max: 5,
+        lane_bytes_max: 1_500,
         ..Config::default()
     };
     let server = TestServer::with(config, None).await;
@@ -205,8 +205,8 @@ async fn lanes_forget_when_there_is_too_much() {
     let metrics = server.get("/metrics", "").await.text();
     let line = metrics
         .lines()
-        .find(|line| line.starts_with("runstone_lane_elements "))
+        .find(|line| line.starts_with("runstone_lane_bytes "))
         .unwrap();
-    let elements: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(elements <= 5.0, "{line}");
+    let bytes: f64 = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!((1.0..=1_500.0).contains(&bytes), "{line}");
 }

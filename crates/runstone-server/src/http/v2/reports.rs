@@ -122,23 +122,23 @@ async fn report(kind: EnvironmentKind, call: WriteCall) -> Answer {
         .environment
         .ok_or_else(|| AppError::Internal("a report came without its environment".to_owned()))?;
     let arrived = Arrived {
+        organization: call.organization,
+        name,
+        environment,
+        version: call.version,
         kind,
         body: call.body,
         claim,
     };
-    // On a task of its own: a client that hangs up must not leave a lane half-way.
-    let recorded = tokio::spawn(async move {
-        app.record_report(
-            call.caller,
-            &call.organization,
-            &name,
-            &environment,
-            arrived,
-        )
-        .await
-    })
-    .await
-    .map_err(|error| AppError::Internal(format!("recording a report failed: {error}")))??;
+    let recorded = if let Some(recorded) = app.recognise_report(&arrived) {
+        recorded
+    } else {
+        // On a task of its own: a client that hangs up must not leave a lane half-way.
+        let (caller, asked) = (call.caller, call.asked);
+        tokio::spawn(async move { app.record_report(caller, &asked, arrived).await })
+            .await
+            .map_err(|error| AppError::Internal(format!("recording a report failed: {error}")))??
+    };
     Ok(answer::ok(match recorded {
         Recorded::Snapshot => StatusCode::CREATED,
         Recorded::Nothing => StatusCode::OK,

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
 use runstone_api::snapshot::{
     Annotation, Artifact, AzureContext, CloudRunContext, ComplianceCount, EcsContext, Owner, Pod,
     Snapshot, SnapshotListItem,
@@ -20,7 +22,7 @@ use runstone_store::Read;
 use super::{live_environment, with_times};
 use crate::app::cache::SnapshotKey;
 use crate::app::error::AppError;
-use crate::http::answer::{self, Answer, JSON};
+use crate::http::answer::{self, Answer, COMPRESSED_BYTES_MIN, JSON};
 use crate::http::call::{ReadCall, reader};
 use crate::http::openapi::{Of, Success, docs, param, shape};
 use crate::http::router::{Endpoint, api, read as get};
@@ -145,6 +147,9 @@ async fn get_one(mut call: ReadCall) -> Answer {
     let text = call.parts.param("snapshot_expression");
     let name = call.parts.param("env_name");
     let expression = SnapshotRef::parse(text).map_err(|error| AppError::bad(error.message()))?;
+    if let Some(response) = known_latest(&call, name, &expression)? {
+        return Ok(response);
+    }
     let environment = live_environment(&mut call.read, &call.organization, name).await?;
     let now = call.parts.app.now();
     let no = with_times(&mut call.read, &environment, |at_time| {
@@ -155,22 +160,15 @@ async fn get_one(mut call: ReadCall) -> Answer {
         let quoted = SnapshotRef::quoted(name, text);
         AppError::missing(error.message(&call.organization.name, name, &quoted))
     })?;
-    let html_url = path::snapshot_html(
-        &call.parts.origin(),
-        &call.organization.name,
-        &environment.name,
-        no,
-    );
+    let environment = Arc::new(environment);
+    let app = Arc::clone(&call.parts.app);
+    if let Some(version) = call.read.version() {
+        app.known.keep_environment(name, version, &environment);
+    }
+    let key = key(&call, &environment, no);
     let is_latest = no == environment.snapshots;
-    let key = SnapshotKey {
-        organization: call.organization.no,
-        environment: environment.no,
-        snapshot: no,
-        html_url,
-    };
-    let cache = &call.parts.app.snapshots;
-    if is_latest && let Some(bytes) = cache.get(&key) {
-        return Ok(answer::body(StatusCode::OK, JSON, bytes));
+    if is_latest && let Some(response) = rendered(&call, key.clone())? {
+        return Ok(response);
     }
     let bytes = render(
         &mut call.read,
@@ -181,9 +179,79 @@ async fn get_one(mut call: ReadCall) -> Answer {
     )
     .await?;
     if is_latest {
-        cache.put(key, bytes.clone());
+        app.snapshots.put(key.clone(), bytes.clone());
+        if let Some(response) = rendered(&call, key)? {
+            return Ok(response);
+        }
     }
     Ok(answer::body(StatusCode::OK, JSON, bytes))
+}
+
+fn key(call: &ReadCall, environment: &Environment, no: SnapshotNo) -> SnapshotKey {
+    SnapshotKey {
+        organization: call.organization.no,
+        environment: environment.no,
+        snapshot: no,
+        html_url: path::snapshot_html(
+            &call.parts.origin(),
+            &call.organization.name,
+            &environment.name,
+            no,
+        ),
+        gzip: false,
+    }
+}
+
+/// The latest snapshot, where nothing has changed since it was last asked for.
+fn known_latest(
+    call: &ReadCall,
+    name: &str,
+    expression: &SnapshotRef,
+) -> Result<Option<Response<Body>>, AppError> {
+    let app = &call.parts.app;
+    let Some((_, environment)) = app
+        .known
+        .environment(call.organization.no, name)
+        .filter(|(version, _)| app.store.is_current(*version))
+    else {
+        return Ok(None);
+    };
+    let latest = environment.snapshots;
+    let asks_for_time = std::cell::Cell::new(false);
+    let no = expression.resolve(app.now(), latest, |_| {
+        asks_for_time.set(true);
+        0
+    });
+    if asks_for_time.get() || !no.is_ok_and(|no| no == latest) {
+        return Ok(None);
+    }
+    rendered(call, key(call, &environment, latest))
+}
+
+/// A latest snapshot as it was rendered before, compressed once for all who ask for that.
+fn rendered(call: &ReadCall, plain: SnapshotKey) -> Result<Option<Response<Body>>, AppError> {
+    let cache = &call.parts.app.snapshots;
+    let Some(bytes) = cache.get(&plain) else {
+        return Ok(None);
+    };
+    if bytes.len() <= COMPRESSED_BYTES_MIN || !answer::accepts_gzip(&call.parts.headers) {
+        return Ok(Some(answer::body(StatusCode::OK, JSON, bytes)));
+    }
+    let compressed = SnapshotKey {
+        gzip: true,
+        ..plain
+    };
+    let bytes = match cache.get(&compressed) {
+        Some(bytes) => bytes,
+        None => {
+            call.read.bound_bytes(bytes.len())?;
+            let bytes = answer::gzip(&bytes);
+            cache.put(compressed, bytes.clone());
+            bytes
+        }
+    };
+    let response = answer::body(StatusCode::OK, JSON, bytes);
+    Ok(Some(answer::gzipped(response)))
 }
 
 /// The JSON of a snapshot.
