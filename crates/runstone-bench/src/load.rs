@@ -30,6 +30,8 @@ pub struct Found {
     pub latencies: Latencies,
     /// Bytes of the last answer's body.
     pub body_bytes: usize,
+    /// Processor time of the whole process for each answer, in seconds.
+    pub work: f64,
 }
 
 /// A request of the administrator.
@@ -85,6 +87,7 @@ async fn ask_all(
         senders.push(connect(address).await?);
     }
     let began = Instant::now();
+    let worked = crate::machine::processor_time();
     let tasks: Vec<_> = senders
         .into_iter()
         .enumerate()
@@ -113,7 +116,9 @@ async fn ask_all(
         body_bytes = bytes;
     }
     let rate = latencies.len() as f64 / began.elapsed().as_secs_f64();
+    let worked = crate::machine::processor_time() - worked;
     Ok(Found {
+        work: worked / latencies.len().max(1) as f64,
         rate,
         latencies,
         body_bytes,
