@@ -224,3 +224,95 @@ async fn a_body_that_never_comes_does_not_wait_for_ever() {
         assert_eq!(reply.header("retry-after"), "5");
     }
 }
+
+#[tokio::test]
+async fn an_organization_has_limits_that_are_named() {
+    for server in servers().await {
+        let limits =
+            |limits: &str| format!("organizations:\n  - name: acme\n    limits: {limits}\n");
+        server.provision(&limits("{environments: 1}")).await;
+        put_environment(&server, "one", "server").await;
+        let put = async |name: &str| {
+            let body = format!(r#"{{"name":"{name}","type":"server","description":""}}"#);
+            server.put("/api/v2/environments/acme", ADMIN, body).await
+        };
+        let reply = put("two").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.message().as_str()),
+            (
+                403,
+                "organization 'acme' has reached its limit of 1 environments"
+            )
+        );
+        server
+            .provision(&limits("{environments: unlimited, bytes: 1}"))
+            .await;
+        let reply = put("two").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.message().as_str()),
+            (
+                403,
+                "organization 'acme' has reached its limit of 1 bytes of bodies"
+            )
+        );
+        server
+            .provision(&limits("{bytes: default, entries_per_minute: 0}"))
+            .await;
+        let reply = put("two").await;
+        assert_eq!(reply.status.as_u16(), 429);
+        let wait: u64 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert!(
+            reply
+                .message()
+                .starts_with("organization 'acme' has reached its limit of 0 entries per minute"),
+            "{}",
+            reply.message()
+        );
+        // What changes nothing is let through.
+        assert_eq!(put("one").await.status.as_u16(), 201);
+        server
+            .provision(&limits("{entries_per_minute: default}"))
+            .await;
+        assert_eq!(put("two").await.status.as_u16(), 201);
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_into_a_closed_organization_and_erased_texts_say_so() {
+    for server in servers().await {
+        let body = r#"{"name":"prod","type":"server","description":"a text"}"#;
+        server
+            .put("/api/v2/environments/open", ADMIN, body.to_owned())
+            .await;
+        let size = server.get("/api/v2/journal/open", "").await.json()["size"].clone();
+        let index = size.as_u64().unwrap() - 1;
+        let path = format!("/api/v2/journal/open/bodies/{index}/0");
+        let reply = server.get(&path, ADMIN).await;
+        assert!(reply.text().contains("a text"), "{}", reply.text());
+        let wanted = runstone_store::Wanted::Environment("prod".to_owned());
+        let done = server.store.erase("open", &wanted, "asked for").await;
+        assert_eq!(done.unwrap().bodies.len(), 1);
+        let reply = server.get(&path, ADMIN).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.message()),
+            (404, format!("Body '0' of entry {index} was erased"))
+        );
+
+        server
+            .store
+            .close_organization("open", "over")
+            .await
+            .unwrap();
+        for path in ["/api/v2/environments/open", "/api/v2/journal/open"] {
+            assert_eq!(server.get(path, ADMIN).await.status.as_u16(), 403, "{path}");
+            assert_eq!(server.get(path, "").await.status.as_u16(), 401, "{path}");
+        }
+        let reply = server
+            .put("/api/v2/environments/open", ADMIN, body.to_owned())
+            .await;
+        assert_eq!(reply.status.as_u16(), 403);
+        // Others go on.
+        put_environment(&server, "env", "server").await;
+    }
+}

@@ -196,7 +196,10 @@ async fn body(mut call: ReadCall) -> Answer {
     if is_private && !administers {
         return Err(Refusal::Forbidden.into());
     }
-    let found = bodies.swap_remove(position).ok_or_else(missing)?;
+    // An entry names only what was there.
+    let found = bodies
+        .swap_remove(position)
+        .ok_or_else(|| AppError::missing(format!("Body '{text}' of entry {index} was erased")))?;
     let response = answer::body(StatusCode::OK, BYTES, found.to_vec());
     Ok(if is_private {
         response
