@@ -12,7 +12,7 @@ use runstone_model::fact::OrganizationKind;
 use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
 use runstone_model::report::{Detail, Observed, Report};
-use runstone_store::{Clock, Engine, Options, Store, SystemRandom};
+use runstone_store::{Clock, Engine, Options, Store, SystemRandom, Wanted};
 
 struct Wall;
 
@@ -164,7 +164,36 @@ async fn main() {
             }
         }));
     }
+    workers.push(tokio::spawn(erase_for_ever(store)));
     for worker in workers {
         worker.await.unwrap();
+    }
+}
+
+/// Writes texts, some too large for the database, and erases them.
+async fn erase_for_ever(store: Store) {
+    for round in 0u64.. {
+        // Random digits do not become small.
+        let mut noise = vec![0; if round % 2 == 0 { 100_000 } else { 100 }];
+        store.fill_random(&mut noise);
+        store
+            .submit(command(
+                &store,
+                "acme",
+                Action::PutEnvironment(PutEnvironment {
+                    name: "told".to_owned(),
+                    kind: EnvironmentKind::Server,
+                    description: runstone_model::id::encode_hex(&noise),
+                    include_scaling: None,
+                    require_provenance: None,
+                    included_environments: None,
+                    policies: None,
+                }),
+            ))
+            .await
+            .unwrap();
+        let told = Wanted::Environment("told".to_owned());
+        let done = store.erase("acme", &told, "asked for").await.unwrap();
+        assert_eq!(done.bodies.len(), 1);
     }
 }

@@ -225,9 +225,13 @@ impl Database {
             return true;
         };
         let settled = open_sqlite(file, false).and_then(|connection| {
+            // While it waits for readers, it keeps the writer waiting.
             connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                    row.get::<_, i64>(0)
+                .busy_timeout(Duration::from_millis(500))
+                .and_then(|()| {
+                    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                        row.get::<_, i64>(0)
+                    })
                 })
                 .map_err(|error| Dialect::sqlite_error(&error))
         });
