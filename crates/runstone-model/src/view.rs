@@ -95,6 +95,20 @@ impl FactKey {
     }
 }
 
+impl FactKey {
+    /// Whether what this fact says may lead to further needs of the same command.
+    pub fn leads_on(&self) -> bool {
+        !matches!(
+            self,
+            Self::Record(..)
+                | Self::Seen(..)
+                | Self::Sequence(..)
+                | Self::Subject(..)
+                | Self::Counters(_)
+        )
+    }
+}
+
 /// A loaded fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(

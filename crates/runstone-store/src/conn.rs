@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use runstone_model::fact::{EnvironmentNo, OrganizationNo, Seen};
+use runstone_model::id::Micros;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, END_SPAN, at_once};
 use crate::table::{Kind, Table};
 use crate::value::{DbError, Record, Value};
 
@@ -72,7 +75,8 @@ impl Postgres {
         this.client
             .batch_execute(
                 "SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '8s'; \
-                 SET statement_timeout = '30s'; SET timezone = 'UTC'",
+                 SET statement_timeout = '30s'; SET timezone = 'UTC'; \
+                 SET plan_cache_mode = force_generic_plan",
             )
             .await
             .map_err(|error| Dialect::postgres_error(&error))?;
@@ -97,12 +101,170 @@ impl Postgres {
         self.client.is_closed()
     }
 
+    /// Begins a transaction, locks the heads of the named logs in the order of their numbers, and
+    /// reads the clock behind the locks: one exchange (D10, D15). The server's own log is locked
+    /// only when `server`, but its size is always told.
+    pub(crate) async fn lock_heads(
+        &mut self,
+        names: &[&str],
+        server: bool,
+    ) -> Result<Locked, DbError> {
+        let heads = self.prepare(LOCK_HEADS).await?;
+        let clock = self.prepare(CLOCK_AND_SERVER).await?;
+        let first = i64::from(!server);
+        let (begun, heads, clock) = tokio::join!(
+            self.client
+                .batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
+            async {
+                self.client
+                    .query(&heads, &[&first, &names])
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))?
+                    .iter()
+                    .map(record)
+                    .collect::<Result<Vec<_>, _>>()
+            },
+            async {
+                let row = self
+                    .client
+                    .query_one(&clock, &[])
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))?;
+                record(&row)
+            },
+        );
+        begun.map_err(|error| Dialect::postgres_error(&error))?;
+        let clock = clock?;
+        Ok(Locked {
+            now: Micros(clock.int(0)?),
+            server: clock.optional_int(1)?.unwrap_or(0) as u64,
+            sizes: heads?
+                .iter()
+                .map(|row| Ok((OrganizationNo(row.ordinal(0)?), row.number(1)?)))
+                .collect::<Result<_, DbError>>()?,
+        })
+    }
+
+    /// Writes rows of several tables by one statement, under the conditions of `guard`, and tells
+    /// the database's clock.
+    async fn write(&mut self, batch: &Batch<'_>, guard: Option<&Guard>) -> Result<Micros, DbError> {
+        let key = batch
+            .tables
+            .iter()
+            .map(|(table, _)| table.name)
+            .chain((!batch.ends.is_empty()).then_some("ends"))
+            .chain(guard.map(|_| "guard"))
+            .collect::<Vec<_>>()
+            .join(",");
+        let statement = match self.prepared.get(&key) {
+            Some(statement) => statement.clone(),
+            None => {
+                let tables: Vec<_> = batch.tables.iter().map(|(table, _)| *table).collect();
+                let text = at_once(&tables, !batch.ends.is_empty(), guard.is_some());
+                let statement = self
+                    .client
+                    .prepare(&text)
+                    .await
+                    .map_err(|error| Dialect::postgres_error(&error))?;
+                self.prepared.insert(key, statement.clone());
+                statement
+            }
+        };
+        let mut columns: Vec<Column> = Vec::new();
+        for (table, rows) in batch.tables {
+            for (position, (_, kind)) in table.columns.iter().enumerate() {
+                columns.push(Column::of(*kind, position, rows));
+            }
+        }
+        if !batch.ends.is_empty() {
+            for position in 0..5 {
+                columns.push(Column::of(Kind::Int, position, batch.ends));
+            }
+        }
+        let guards = guard.map(Guard::columns).unwrap_or_default();
+        columns.extend(guards.into_iter().map(Column::Int));
+        let parameters: Vec<&(dyn ToSql + Sync)> =
+            columns.iter().map(Column::as_parameter).collect();
+        let row = self
+            .client
+            .query_one(&statement, &parameters)
+            .await
+            .map_err(|error| match error.code().map(SqlState::code) {
+                // The guard divides by zero; an entry may already stand at the position.
+                Some("22012" | "23505") if guard.is_some() => {
+                    DbError::Race("another server wrote".to_owned())
+                }
+                _ => Dialect::postgres_error(&error),
+            })?;
+        record(&row)?.int(0).map(Micros)
+    }
+
     /// Lifts the limit on one statement's time, for long administrative work.
     pub(crate) async fn unlimited(&self) -> Result<(), DbError> {
         self.client
             .batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             .await
             .map_err(|error| Dialect::postgres_error(&error))
+    }
+}
+
+const LOCK_HEADS: &str = "SELECT organization, size FROM heads WHERE organization >= $1 AND (organization = 0 OR organization IN (SELECT no FROM organizations WHERE name = ANY($2::text[]))) ORDER BY organization FOR UPDATE";
+const CLOCK_AND_SERVER: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT size FROM heads WHERE organization = 0)";
+
+/// Locked logs.
+pub(crate) struct Locked {
+    /// The database's clock once the locks were held.
+    pub(crate) now: Micros,
+    /// Size of the server's log.
+    pub(crate) server: u64,
+    /// Sizes of the locked ones.
+    pub(crate) sizes: Vec<(OrganizationNo, u64)>,
+}
+
+/// Rows that are written together.
+pub(crate) struct Batch<'a> {
+    /// Whole rows; each key stands once in its table.
+    pub(crate) tables: &'a [(&'static Table, &'a [Vec<Value>])],
+    /// The last snapshot of spans and their keys.
+    pub(crate) ends: &'a [Vec<Value>],
+}
+
+/// What must still hold when a batch is written that was decided without locks.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    /// Sizes of the logs whose facts were read.
+    pub(crate) sizes: Vec<(OrganizationNo, u64)>,
+    /// Observations that are written over; none = there is no row.
+    pub(crate) seen: Vec<(OrganizationNo, EnvironmentNo, Option<Seen>)>,
+}
+
+impl Guard {
+    /// The columns as [`at_once`] takes them: organizations and sizes, then of the observations
+    /// organization, environment, latest report, number of reports.
+    fn columns(&self) -> Vec<Vec<Option<i64>>> {
+        let of = |value: &dyn Fn(&Seen) -> i64| {
+            self.seen
+                .iter()
+                .map(|(_, _, seen)| seen.as_ref().map(value))
+                .collect()
+        };
+        vec![
+            self.sizes.iter().map(|(no, _)| Some(no.0.into())).collect(),
+            self.sizes
+                .iter()
+                .map(|(_, size)| Some(*size as i64))
+                .collect(),
+            self.seen
+                .iter()
+                .map(|(no, _, _)| Some(no.0.into()))
+                .collect(),
+            self.seen
+                .iter()
+                .map(|(_, no, _)| Some(no.0.into()))
+                .collect(),
+            of(&|seen| seen.to.0),
+            of(&|seen| seen.reports as i64),
+        ]
     }
 }
 
@@ -135,11 +297,24 @@ impl Conn {
             (Dialect::Postgres, Mode::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             (Dialect::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
-        self.batch(sql).await
+        self.control(sql).await
     }
 
     pub(crate) async fn commit(&mut self) -> Result<(), DbError> {
-        self.batch("COMMIT").await
+        self.control("COMMIT").await
+    }
+
+    /// Begins or ends a transaction.
+    async fn control(&mut self, sql: &str) -> Result<(), DbError> {
+        match self {
+            // Prepared once: every batch begins and ends one.
+            Self::Sqlite(connection) => connection
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.execute([]))
+                .map(drop)
+                .map_err(|error| Dialect::sqlite_error(&error)),
+            Self::Postgres(_) => self.batch(sql).await,
+        }
     }
 
     /// Ends the transaction without effect; a connection that cannot is gone anyway.
@@ -174,17 +349,7 @@ impl Conn {
                     .query(&statement, &parameters)
                     .await
                     .map_err(|error| Dialect::postgres_error(&error))?;
-                rows.iter()
-                    .map(|row| {
-                        (0..row.len())
-                            .map(|column| {
-                                row.try_get::<_, Value>(column)
-                                    .map_err(|error| Dialect::postgres_error(&error))
-                            })
-                            .collect::<Result<Vec<_>, _>>()
-                            .map(Record)
-                    })
-                    .collect()
+                rows.iter().map(record).collect()
             }
         }
     }
@@ -229,6 +394,27 @@ impl Conn {
         }
     }
 
+    /// Writes a batch: prepared loops on SQLite, one statement on PostgreSQL, which tells its
+    /// clock. A guard is for PostgreSQL; without a transaction around it the statement is one.
+    pub(crate) async fn write(
+        &mut self,
+        batch: &Batch<'_>,
+        guard: Option<&Guard>,
+    ) -> Result<Option<Micros>, DbError> {
+        match self {
+            Self::Sqlite(connection) => {
+                for (table, rows) in batch.tables {
+                    sqlite_put(connection, table.put_one(), rows)?;
+                }
+                if !batch.ends.is_empty() {
+                    sqlite_put(connection, END_SPAN, batch.ends)?;
+                }
+                Ok(None)
+            }
+            Self::Postgres(postgres) => postgres.write(batch, guard).await.map(Some),
+        }
+    }
+
     /// Writes whole rows, each key at most once: a prepared loop on SQLite, one statement over
     /// arrays on PostgreSQL.
     pub(crate) async fn put(
@@ -240,19 +426,9 @@ impl Conn {
             return Ok(());
         }
         match self {
-            Self::Sqlite(connection) => {
-                let mut statement = connection
-                    .prepare_cached(&Dialect::Sqlite.statement(&table.put_one()))
-                    .map_err(|error| Dialect::sqlite_error(&error))?;
-                for row in rows {
-                    statement
-                        .execute(rusqlite::params_from_iter(row.iter().map(Bound)))
-                        .map_err(|error| Dialect::sqlite_error(&error))?;
-                }
-                Ok(())
-            }
+            Self::Sqlite(connection) => sqlite_put(connection, table.put_one(), rows),
             Self::Postgres(postgres) => {
-                let statement = postgres.prepare(&table.put_arrays()).await?;
+                let statement = postgres.prepare(table.put_arrays()).await?;
                 let columns: Vec<Column> = table
                     .columns
                     .iter()
@@ -270,6 +446,33 @@ impl Conn {
             }
         }
     }
+}
+
+/// Runs one statement for each row.
+fn sqlite_put(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    rows: &[Vec<Value>],
+) -> Result<(), DbError> {
+    let mut statement = connection
+        .prepare_cached(sql)
+        .map_err(|error| Dialect::sqlite_error(&error))?;
+    for row in rows {
+        statement
+            .execute(rusqlite::params_from_iter(row.iter().map(Bound)))
+            .map_err(|error| Dialect::sqlite_error(&error))?;
+    }
+    Ok(())
+}
+
+fn record(row: &tokio_postgres::Row) -> Result<Record, DbError> {
+    (0..row.len())
+        .map(|column| {
+            row.try_get::<_, Value>(column)
+                .map_err(|error| Dialect::postgres_error(&error))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map(Record)
 }
 
 fn sqlite_query(

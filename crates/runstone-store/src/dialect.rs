@@ -1,5 +1,9 @@
 //! The only place where the two engines' SQL differs.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::table::Table;
 use crate::value::DbError;
 
 /// Which engine.
@@ -30,24 +34,18 @@ impl Dialect {
     }
 
     /// The engine's form of a statement: `ID_TABLE($n)` is a table `i` with one column `value`,
-    /// made from a list of numbers; SQLite counts `$n` by first appearance, so that it gets `?n`.
-    pub(crate) fn statement(self, sql: &str) -> String {
-        let sql = match sql.split_once("ID_TABLE(") {
-            None => sql.to_owned(),
-            Some((before, inner)) => {
-                let (parameter, after) = inner.split_once(')').expect("statement closes ID_TABLE");
-                match self {
-                    Self::Sqlite => format!("{before}json_each({parameter}) AS i{after}"),
-                    Self::Postgres => {
-                        format!("{before}unnest({parameter}::bigint[]) AS i(value){after}")
-                    }
-                }
-            }
+    /// made from a list of numbers. `$n` stand in order of first use, because SQLite takes them
+    /// for names and counts them by first appearance.
+    pub(crate) fn statement(self, sql: &str) -> Cow<'_, str> {
+        debug_assert!(parameters_in_order(sql), "order of parameters in {sql}");
+        let Some((before, inner)) = sql.split_once("ID_TABLE(") else {
+            return Cow::Borrowed(sql);
         };
-        match self {
-            Self::Sqlite => sql.replace('$', "?"),
-            Self::Postgres => sql,
-        }
+        let (parameter, after) = inner.split_once(')').expect("statement closes ID_TABLE");
+        Cow::Owned(match self {
+            Self::Sqlite => format!("{before}json_each({parameter}) AS i{after}"),
+            Self::Postgres => format!("{before}unnest({parameter}::bigint[]) AS i(value){after}"),
+        })
     }
 
     /// What a failed SQLite call means.
@@ -90,4 +88,58 @@ impl Dialect {
             _ => DbError::Other(format!("{text} ({})", state.code())),
         }
     }
+}
+
+/// Ends a span, its detail untouched (SQLite).
+pub(crate) const END_SPAN: &str = "UPDATE spans SET to_no = $1 WHERE organization = $2 AND record = $3 AND environment = $4 AND from_no = $5";
+
+/// One statement that writes rows of several tables, ends spans, and answers with the clock
+/// (PostgreSQL). Parameters are one array per column, in the order of the tables; then the five
+/// of the spans; then those of the guard, which fails the whole statement by a division by zero.
+pub(crate) fn at_once(tables: &[&Table], ends: bool, guard: bool) -> String {
+    let mut text = String::from("WITH ");
+    let mut next = 1;
+    for table in tables {
+        let _ = write!(text, "w{next} AS ({}), ", table.arrays_from(next));
+        next += table.columns.len();
+    }
+    if ends {
+        let _ = write!(
+            text,
+            "e AS (UPDATE spans s SET to_no = e.t FROM unnest(${next}::bigint[], ${}::bigint[], ${}::bigint[], ${}::bigint[], ${}::bigint[]) e(t, o, r, n, f) WHERE s.organization = e.o AND s.record = e.r AND s.environment = e.n AND s.from_no = e.f), ",
+            next + 1,
+            next + 2,
+            next + 3,
+            next + 4
+        );
+        next += 5;
+    }
+    text.push_str("c AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now)");
+    if guard {
+        let _ = write!(
+            text,
+            " SELECT c.now / (CASE WHEN EXISTS (SELECT 1 FROM unnest(${next}::bigint[], ${}::bigint[]) g(o, size) LEFT JOIN heads h ON h.organization = g.o WHERE h.size IS DISTINCT FROM g.size) OR EXISTS (SELECT 1 FROM unnest(${}::bigint[], ${}::bigint[], ${}::bigint[], ${}::bigint[]) k(o, e, t, n) LEFT JOIN seen s ON s.organization = k.o AND s.environment = k.e WHERE s.to_at IS DISTINCT FROM k.t OR s.reports IS DISTINCT FROM k.n) THEN 0 ELSE 1 END) FROM c",
+            next + 1,
+            next + 2,
+            next + 3,
+            next + 4,
+            next + 5
+        );
+    } else {
+        text.push_str(" SELECT c.now FROM c");
+    }
+    text
+}
+
+/// Whether the first use of each `$n` follows that of `$n-1`.
+fn parameters_in_order(sql: &str) -> bool {
+    let mut known = 0;
+    sql.split('$').skip(1).all(|after| {
+        let digits = after
+            .find(|character: char| !character.is_ascii_digit())
+            .map_or(after, |end| &after[..end]);
+        let number = digits.parse().unwrap_or(0);
+        known += u32::from(number == known + 1);
+        (1..=known).contains(&number)
+    })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use runstone_model::command::Command;
 use tokio::sync::{Notify, oneshot};
@@ -33,6 +35,8 @@ struct State {
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<State>,
+    /// As many as wait, readable without the lock.
+    pushed: AtomicUsize,
     wake: Notify,
 }
 
@@ -76,6 +80,7 @@ impl Queue {
             state.turn.push_back(organization);
         }
         state.waiting += 1;
+        self.pushed.store(state.waiting, Ordering::Release);
         drop(state);
         self.wake.notify_one();
         Ok(())
@@ -83,7 +88,16 @@ impl Queue {
 
     /// Takes what waits, one of each organization in turn, up to `count` and `bytes`. Waits for
     /// the first; none means the queue is closed and empty.
-    pub(crate) async fn take(&self, count: usize, bytes: usize) -> Option<Vec<Job>> {
+    ///
+    /// Before the thread sleeps it looks out for `patience`: a caller that is answered often has
+    /// its next command at once, and waking a sleeping thread costs more than a small write.
+    pub(crate) async fn take(
+        &self,
+        count: usize,
+        bytes: usize,
+        patience: Duration,
+    ) -> Option<Vec<Job>> {
+        let mut since = None;
         loop {
             let jobs = self.try_take(count, bytes);
             if !jobs.is_empty() {
@@ -92,7 +106,16 @@ impl Queue {
             if self.is_closed() {
                 return None;
             }
-            self.wake.notified().await;
+            if patience.is_zero() || since.get_or_insert_with(Instant::now).elapsed() >= patience {
+                self.wake.notified().await;
+                since = None;
+                continue;
+            }
+            while self.pushed.load(Ordering::Acquire) == 0
+                && since.is_some_and(|since| since.elapsed() < patience)
+            {
+                std::thread::yield_now();
+            }
         }
     }
 
@@ -129,6 +152,7 @@ impl Queue {
             }
         }
         state.waiting -= jobs.len();
+        self.pushed.store(state.waiting, Ordering::Release);
         jobs
     }
 

@@ -346,10 +346,10 @@ impl Read {
         self.conn()
             .await?
             .query(
-                "SELECT s.organization, s.environment, s.from_at, s.to_at, s.reports, s.longest_gap, s.reporter FROM ID_TABLE($2) CROSS JOIN seen s WHERE s.organization = $1 AND s.environment = i.value",
+                "SELECT s.organization, s.environment, s.from_at, s.to_at, s.reports, s.longest_gap, s.reporter FROM ID_TABLE($1) CROSS JOIN seen s WHERE s.organization = $2 AND s.environment = i.value",
                 &[
-                    organization.0.into(),
                     Value::Ints(environments.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
                 ],
             )
             .await?
@@ -709,10 +709,10 @@ impl Read {
             .conn()
             .await?
             .query(
-                "SELECT s.record, s.environment, s.from_no, s.to_no FROM ID_TABLE($2) CROSS JOIN spans s WHERE s.organization = $1 AND s.record = i.value ORDER BY s.record, s.environment, s.from_no",
+                "SELECT s.record, s.environment, s.from_no, s.to_no FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value ORDER BY s.record, s.environment, s.from_no",
                 &[
-                    organization.0.into(),
                     Value::Ints(records.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
                 ],
             )
             .await?;

@@ -92,6 +92,10 @@ impl RowKey {
     }
 }
 
+fn ends(row: &Row) -> bool {
+    matches!(row, Row::Span(span) if span.to.is_some())
+}
+
 impl Replay {
     /// Projects some entries of a log, those before them done.
     pub(crate) async fn entries(
@@ -149,10 +153,11 @@ impl Replay {
                 Ok(rows) => {
                     for row in rows {
                         match RowKey::of(&row) {
-                            Some(key) => {
+                            // Of a span written before only the end is.
+                            Some(key) if !ends(&row) || self.latest.contains_key(&key) => {
                                 self.latest.insert(key, row);
                             }
-                            None => self.pending.put_row(&row),
+                            _ => self.pending.put_row(&row),
                         }
                     }
                     self.check_state(organization, index, entry);
@@ -187,9 +192,12 @@ impl Replay {
     /// Writes the rows that wait.
     pub(crate) async fn flush(&mut self, target: &mut Conn) -> Result<(), DbError> {
         for row in std::mem::take(&mut self.latest).into_values() {
-            self.pending.put_row(&row);
+            match &row {
+                Row::Span(span) => self.pending.put_span(span),
+                row => self.pending.put_row(row),
+            }
         }
-        self.pending.write(target).await
+        self.pending.write(target, None).await.map(drop)
     }
 }
 

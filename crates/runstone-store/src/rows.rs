@@ -15,7 +15,7 @@ use runstone_model::name::EnvironmentKind;
 use runstone_model::state::{Element, Head, Step};
 use runstone_model::view::{Counters, Fact, FactKey, Row, View};
 
-use crate::conn::Conn;
+use crate::conn::{Batch, Conn, Guard};
 use crate::erase::Erased;
 use crate::table::{self, Table};
 use crate::value::{DbError, Record, Value};
@@ -216,6 +216,8 @@ pub(crate) struct Pending {
     removed_keys: BTreeSet<Digest>,
     /// Bodies that an entry erases.
     pub(crate) erased: Vec<Erased>,
+    /// Spans that end: the last snapshot and their key.
+    ends: Vec<Vec<Value>>,
 }
 
 #[derive(Default)]
@@ -232,25 +234,32 @@ impl Pending {
             .entry(table.name)
             .or_insert_with(|| (table, Rows::default()))
             .1;
-        let mut key = Vec::with_capacity(24);
-        for value in &row[..table.key] {
-            match value {
-                Value::Int(int) => key.extend_from_slice(&int.to_be_bytes()),
-                Value::Text(text) => {
-                    key.extend_from_slice(text.as_bytes());
-                    key.push(0);
-                }
-                Value::Blob(blob) => key.extend_from_slice(blob),
-                Value::Null | Value::Ints(_) => {}
-            }
-        }
-        match rows.positions.entry(key) {
+        match rows.positions.entry(key_bytes(&row[..table.key])) {
             std::collections::hash_map::Entry::Occupied(known) => rows.rows[*known.get()] = row,
             std::collections::hash_map::Entry::Vacant(new) => {
                 new.insert(rows.rows.len());
                 rows.rows.push(row);
             }
         }
+    }
+
+    /// Adds a span whole.
+    pub(crate) fn put_span(&mut self, span: &Span) {
+        self.put(&table::SPANS, span_row(span));
+    }
+
+    /// Ends a span that was begun before: only its last snapshot is written, not its detail again.
+    fn end_span(&mut self, span: &Span, to: SnapshotNo) {
+        let key = span_key(span);
+        if let Some((_, rows)) = self.tables.get_mut(table::SPANS.name)
+            && let Some(position) = rows.positions.get(&key_bytes(&key))
+        {
+            rows.rows[*position][table::SPANS.key] = to.into();
+            return;
+        }
+        let mut end = vec![to.into()];
+        end.extend(key);
+        self.ends.push(end);
     }
 
     /// Adds the stored form of a projected row.
@@ -414,7 +423,10 @@ impl Pending {
                     },
                 ],
             ),
-            Row::Span(span) => self.put(&table::SPANS, span_row(span)),
+            Row::Span(span) => match span.to {
+                None => self.put_span(span),
+                Some(to) => self.end_span(span, to),
+            },
             Row::Sequence(organization, environment, reporter, sequence) => self.put(
                 &table::SEQUENCES,
                 vec![
@@ -460,11 +472,21 @@ impl Pending {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.tables.values().map(|(_, rows)| rows.rows.len()).sum()
+        let rows: usize = self.tables.values().map(|(_, rows)| rows.rows.len()).sum();
+        rows + self.ends.len()
     }
 
-    /// Writes everything and becomes empty.
-    pub(crate) async fn write(&mut self, conn: &mut Conn) -> Result<(), DbError> {
+    /// Whether more is to be done than one statement that only writes can do.
+    pub(crate) fn needs_transaction(&self) -> bool {
+        !(self.members.is_empty() && self.removed_keys.is_empty() && self.erased.is_empty())
+    }
+
+    /// Writes everything and becomes empty. Tells the database's clock where it has one.
+    pub(crate) async fn write(
+        &mut self,
+        conn: &mut Conn,
+        guard: Option<&Guard>,
+    ) -> Result<Option<Micros>, DbError> {
         for ((organization, logical), members) in std::mem::take(&mut self.members) {
             conn.execute(
                 "DELETE FROM members WHERE organization = $1 AND logical = $2",
@@ -478,9 +500,17 @@ impl Pending {
                 );
             }
         }
-        for (table, rows) in std::mem::take(&mut self.tables).into_values() {
-            conn.put(table, &rows.rows).await?;
-        }
+        let tables = std::mem::take(&mut self.tables);
+        let tables: Vec<_> = tables
+            .values()
+            .map(|(table, rows)| (*table, rows.rows.as_slice()))
+            .collect();
+        let ends = std::mem::take(&mut self.ends);
+        let batch = Batch {
+            tables: &tables,
+            ends: &ends,
+        };
+        let clock = conn.write(&batch, guard).await?;
         for verifier in std::mem::take(&mut self.removed_keys) {
             conn.execute(
                 "DELETE FROM api_keys WHERE verifier = $1",
@@ -488,23 +518,46 @@ impl Pending {
             )
             .await?;
         }
-        crate::erase::write(conn, &std::mem::take(&mut self.erased)).await
+        crate::erase::write(conn, &std::mem::take(&mut self.erased)).await?;
+        Ok(clock)
     }
+}
+
+/// The key of a row as bytes that differ where keys of one table differ.
+fn key_bytes(values: &[Value]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(32);
+    for value in values {
+        match value {
+            Value::Int(int) => key.extend_from_slice(&int.to_be_bytes()),
+            Value::Text(text) => {
+                key.extend_from_slice(text.as_bytes());
+                key.push(0);
+            }
+            Value::Blob(blob) => key.extend_from_slice(blob),
+            Value::Null | Value::Ints(_) => {}
+        }
+    }
+    key
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Value {
     Value::Text(serde_json::to_string(value).expect("plain lists and maps are serializable"))
 }
 
-fn span_row(span: &Span) -> Vec<Value> {
-    vec![
+fn span_key(span: &Span) -> [Value; 4] {
+    [
         span.organization.0.into(),
         span.record.0.into(),
         span.environment.0.into(),
         span.from.into(),
-        span.to.into(),
-        crate::bodies::squeeze(&span.detail).into(),
     ]
+}
+
+fn span_row(span: &Span) -> Vec<Value> {
+    let mut row = span_key(span).to_vec();
+    row.push(span.to.into());
+    row.push(crate::bodies::squeeze(&span.detail).into());
+    row
 }
 
 /// Loads facts into a view, set-wise where many of one sort are asked for.
@@ -543,8 +596,8 @@ async fn load_records(
         prefixes.dedup();
         let rows = conn
             .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.prefix >= i.value AND r.prefix <= i.value",
-                &[organization.0.into(), Value::Ints(prefixes)],
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value",
+                &[Value::Ints(prefixes), organization.0.into()],
             )
             .await?;
         for identity in chunk {
@@ -819,10 +872,10 @@ pub(crate) async fn records(
     for chunk in numbers.chunks(5_000) {
         let rows = conn
             .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($2) CROSS JOIN records r WHERE r.organization = $1 AND r.no = i.value",
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.no = i.value",
                 &[
-                    organization.0.into(),
                     Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
                 ],
             )
             .await?;
@@ -846,12 +899,13 @@ pub(crate) async fn details_at(
     for chunk in numbers.chunks(5_000) {
         let rows = conn
             .query(
-                "SELECT s.record, s.from_no, s.detail FROM ID_TABLE($4) CROSS JOIN spans s WHERE s.organization = $1 AND s.record = i.value AND s.environment = $2 AND s.from_no = (SELECT max(x.from_no) FROM spans x WHERE x.organization = $1 AND x.record = i.value AND x.environment = $2 AND x.from_no <= $3)",
+                // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
+                "SELECT s.record, s.from_no, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
                 &[
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
                     organization.0.into(),
                     environment.0.into(),
                     no.into(),
-                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
                 ],
             )
             .await?;

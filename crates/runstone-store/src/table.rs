@@ -2,6 +2,8 @@
 //!
 //! The columns here must be those the migrations make; a test compares them.
 
+use std::sync::OnceLock;
+
 /// What a table is (D16).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -31,6 +33,14 @@ pub(crate) struct Table {
     pub(crate) columns: &'static [(&'static str, Kind)],
     /// The first so many columns are the primary key.
     pub(crate) key: usize,
+    texts: OnceLock<Texts>,
+}
+
+/// Statements that write a table's rows, made once.
+#[derive(Debug)]
+struct Texts {
+    one: String,
+    arrays: String,
 }
 
 use Class::{Bodies, Derived, Journal, Operational};
@@ -44,6 +54,7 @@ macro_rules! tables {
                 class: $class,
                 columns: &[$((stringify!($column), $kind)),*],
                 key: $key,
+                texts: OnceLock::new(),
             };
         )*
         /// Every table.
@@ -199,8 +210,24 @@ impl Table {
         }
     }
 
+    fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts {
+            one: self.one_text(),
+            arrays: self.arrays_text(),
+        })
+    }
+
     /// One row a call.
-    pub(crate) fn put_one(&self) -> String {
+    pub(crate) fn put_one(&self) -> &str {
+        &self.texts().one
+    }
+
+    /// All rows in one call, a parameter per column holding an array (PostgreSQL).
+    pub(crate) fn put_arrays(&self) -> &str {
+        &self.texts().arrays
+    }
+
+    fn one_text(&self) -> String {
         let parameters: Vec<_> = (1..=self.columns.len()).map(|n| format!("${n}")).collect();
         format!(
             "INSERT INTO {} ({}) VALUES ({}){}",
@@ -211,8 +238,12 @@ impl Table {
         )
     }
 
-    /// All rows in one call, a parameter per column holding an array (PostgreSQL).
-    pub(crate) fn put_arrays(&self) -> String {
+    fn arrays_text(&self) -> String {
+        self.arrays_from(1)
+    }
+
+    /// The same with parameters that begin at `$first`.
+    pub(crate) fn arrays_from(&self, first: usize) -> String {
         let parameters: Vec<_> = self
             .columns
             .iter()
@@ -223,7 +254,7 @@ impl Table {
                     Text => "text",
                     Blob => "bytea",
                 };
-                format!("${}::{sql}[]", position + 1)
+                format!("${}::{sql}[]", first + position)
             })
             .collect();
         format!(

@@ -7,20 +7,20 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runstone_journal::tile::{TILE_WIDTH, encode_bundle};
 use runstone_model::command::{Action, Caller, Command, Refusal};
 use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
 use runstone_model::event::{Entry, Event};
-use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
+use runstone_model::fact::{OrganizationNo, Principal, SERVER, SERVER_NAME};
 use runstone_model::id::{Digest, Micros, encode_hex};
 use runstone_model::project::{Misfit, project};
 use runstone_model::view::{Fact, FactKey, View};
 
 use crate::blobs::Blobs;
-use crate::conn::{Conn, Mode};
-use crate::engine::Database;
+use crate::conn::{Conn, Guard, Mode};
+use crate::engine::{Database, Place};
 use crate::keys::Secrets;
 use crate::log::Log;
 use crate::queue::{Job, Queue};
@@ -47,6 +47,12 @@ const CLOCK_BACK_NOTED: i64 = 5 * Micros::SECOND;
 const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Or when there are more facts.
 const CACHE_FACTS_MAX: usize = 100_000;
+/// The database's clock is guessed so long after it was heard of, in microseconds.
+const CLOCK_HEARD_MAX: i64 = 10 * Micros::SECOND;
+/// Our two clocks may differ so much meanwhile.
+const CLOCK_DRIFT_MAX: i64 = Micros::SECOND / 10;
+/// How long the writer's thread looks out for the next command before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(100);
 /// Complete bundles that stay as rows, so that an uncertain COMMIT can still be looked for.
 const UNSEALED_BUNDLES: u64 = 1;
 
@@ -73,11 +79,54 @@ pub(crate) struct Writer {
     conn: Option<Conn>,
     view: View,
     logs: HashMap<OrganizationNo, Log>,
+    /// PostgreSQL: what is known of other servers.
+    peers: Peers,
     sealed: HashMap<OrganizationNo, u64>,
     clock_noted: HashSet<OrganizationNo>,
 }
 
 type Outcome = Result<Done, Refusal>;
+
+/// A batch while it is decided.
+#[derive(Default)]
+struct Draft {
+    /// Its random id.
+    batch: [u8; 16],
+    pending: Pending,
+    /// Logs that it appends to.
+    touched: BTreeSet<OrganizationNo>,
+    /// Its first entry.
+    first: Option<(OrganizationNo, u64)>,
+    /// What must hold when it is written, if nothing is locked.
+    guard: Option<Guard>,
+}
+
+/// What a writer on PostgreSQL knows of the other servers.
+#[derive(Default)]
+struct Peers {
+    /// Sizes of the logs whose facts are cached.
+    sizes: HashMap<OrganizationNo, u64>,
+    /// The last locks found nothing that another server had written.
+    alone: bool,
+    /// The database's clock when it was last heard of, and then our steady and our wall clock.
+    heard: Option<(Micros, Instant, Micros)>,
+}
+
+impl Peers {
+    fn heard(&mut self, database: Micros, wall: Micros) {
+        self.heard = Some((database, Instant::now(), wall));
+    }
+
+    /// The database's clock now, if nothing speaks against guessing: our two clocks agree on how
+    /// long ago it was heard of (no jump, no sleep of the machine), and that was not long.
+    fn now(&self, wall: Micros) -> Option<Micros> {
+        let (database, steady, then) = self.heard.filter(|_| self.alone)?;
+        let elapsed = i64::try_from(steady.elapsed().as_micros()).ok()?;
+        let by_wall = wall.0 - then.0;
+        (elapsed <= CLOCK_HEARD_MAX && (by_wall - elapsed).abs() <= CLOCK_DRIFT_MAX)
+            .then_some(Micros(database.0 + elapsed))
+    }
+}
 
 impl Writer {
     pub(crate) fn new(
@@ -100,6 +149,7 @@ impl Writer {
             conn: None,
             view: View::default(),
             logs: HashMap::new(),
+            peers: Peers::default(),
             sealed: HashMap::new(),
             clock_noted: HashSet::new(),
         }
@@ -107,7 +157,12 @@ impl Writer {
 
     /// Serves the queue until it is closed and empty.
     pub(crate) async fn run(mut self, queue: Arc<Queue>) {
-        while let Some(jobs) = queue.take(BATCH_COUNT_MAX, BATCH_BYTES_MAX).await {
+        // Only a thread of its own may look out; a task would keep others waiting.
+        let patience = match self.database.place {
+            Place::Sqlite { .. } => PATIENCE,
+            Place::Postgres { .. } => Duration::ZERO,
+        };
+        while let Some(jobs) = queue.take(BATCH_COUNT_MAX, BATCH_BYTES_MAX, patience).await {
             self.serve(jobs).await;
             if queue.is_idle() {
                 self.seal_some().await;
@@ -210,6 +265,7 @@ impl Writer {
     fn forget_facts(&mut self) {
         self.view = View::default();
         self.logs.clear();
+        self.peers = Peers::default();
         self.sealed.clear();
     }
 
@@ -269,20 +325,30 @@ impl Writer {
         commands: &[Command],
         batch: &[u8; 16],
     ) -> Result<Vec<Outcome>, Failed> {
-        let conn = connect(&self.database, &mut self.conn).await?;
-        conn.begin(Mode::Write).await?;
-        let now = self.lock(commands).await?;
+        connect(&self.database, &mut self.conn).await?;
+        let alone = self.guess(commands);
+        let (now, guard) = match alone {
+            Some((now, guard)) => (now, Some(guard)),
+            None => (self.lock(commands).await?, None),
+        };
         self.load_needs(commands).await?;
-        let mut pending = Pending::default();
+        let mut draft = Draft {
+            batch: *batch,
+            guard,
+            ..Draft::default()
+        };
         let mut outcomes = Vec::with_capacity(commands.len());
-        let mut touched = BTreeSet::new();
-        let mut first = None;
         for command in commands {
-            let outcome = self
-                .decide_one(command, now, batch, &mut pending, &mut touched, &mut first)
-                .await?;
+            let outcome = self.decide_one(command, now, &mut draft).await?;
             outcomes.push(outcome);
         }
+        let Draft {
+            mut pending,
+            touched,
+            first,
+            guard,
+            ..
+        } = draft;
         for organization in &touched {
             let log = self
                 .logs
@@ -291,34 +357,98 @@ impl Writer {
             log.publish(batch, &mut pending)?;
         }
         let conn = self.conn.as_mut().expect("connected above");
-        if pending.len() == 0 {
+        let written = if guard.is_some() && !pending.needs_transaction() {
+            // One statement is a transaction of its own: one exchange, durable when answered. Also
+            // a batch that changes nothing asks whether what it was decided on still holds.
+            let committing = self.database.commits.begin();
+            let written = pending.write(conn, guard.as_ref()).await;
+            drop(committing);
+            match written {
+                Ok(clock) => Ok(clock),
+                Err(error @ DbError::Lost(_)) => Err(error),
+                Err(error) => return Err(Failed::Before(error)),
+            }
+        } else if pending.len() == 0 && guard.is_none() {
             conn.rollback().await;
+            Ok(None)
         } else {
-            pending.write(conn).await?;
+            if guard.is_some() {
+                conn.begin(Mode::Write).await?;
+            }
+            let clock = pending.write(conn, guard.as_ref()).await?;
             // Until it has ended, nobody can tell which side of it a reader is on.
             let committing = self.database.commits.begin();
             let committed = conn.commit().await;
             drop(committing);
-            if let Err(error) = committed {
-                return Err(match error {
-                    DbError::Lost(_) => Failed::AtCommit {
-                        error,
-                        outcomes,
-                        first,
-                    },
-                    _ => Failed::Before(error),
-                });
+            match committed {
+                Ok(()) => Ok(clock),
+                Err(error @ DbError::Lost(_)) => Err(error),
+                Err(error) => return Err(Failed::Before(error)),
             }
+        };
+        match written {
+            Ok(clock) => {
+                if let Some(clock) = clock {
+                    self.peers.heard(clock, self.clock.now());
+                }
+                for organization in touched {
+                    let size = self.logs[&organization].size();
+                    self.peers.sizes.insert(organization, size);
+                }
+                self.cut_cache();
+                Ok(outcomes)
+            }
+            Err(error) => Err(Failed::AtCommit {
+                error,
+                outcomes,
+                first,
+            }),
         }
-        self.cut_cache();
-        Ok(outcomes)
     }
 
-    /// Locks the logs the commands may write, drops what another server changed, and reads the
-    /// clock: the database's where several servers share it (D10, D15).
+    /// Whether a batch may be decided on what is cached and checked when it is written, and then
+    /// the time and what to check: no other server wrote lately, every log is known, and the
+    /// database's clock was heard of a moment ago (decision 0008).
+    fn guess(&self, commands: &[Command]) -> Option<(Micros, Guard)> {
+        let Some(Conn::Postgres(_)) = &self.conn else {
+            return None;
+        };
+        let now = self.peers.now(self.clock.now())?;
+        let mut guard = Guard::default();
+        let mut known = |organization: OrganizationNo| {
+            let size = *self.peers.sizes.get(&organization)?;
+            if !guard.sizes.iter().any(|(no, _)| *no == organization) {
+                guard.sizes.push((organization, size));
+            }
+            Some(size)
+        };
+        known(SERVER)?;
+        for command in commands {
+            if matches!(command.action, Action::ShareSeen(_)) {
+                continue;
+            }
+            let organization = if command.organization.is_empty() {
+                SERVER
+            } else {
+                self.view
+                    .organization_named(&command.organization)
+                    .ok()
+                    .flatten()?
+            };
+            let size = known(organization)?;
+            if self.logs.get(&organization)?.size() != size {
+                return None;
+            }
+        }
+        Some((now, guard))
+    }
+
+    /// Begins a transaction, locks the logs the commands may write, drops what another server
+    /// changed, and reads the clock: the database's where several servers share it (D10, D15).
     async fn lock(&mut self, commands: &[Command]) -> Result<Micros, DbError> {
         let conn = self.conn.as_mut().expect("connected before locking");
-        let Conn::Postgres(_) = conn else {
+        let Conn::Postgres(postgres) = conn else {
+            conn.begin(Mode::Write).await?;
             return Ok(self.clock.now());
         };
         let mut names: BTreeSet<&str> = BTreeSet::new();
@@ -332,64 +462,30 @@ impl Writer {
                 }
             }
         }
-        let row = conn
-            .query_one(
-                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, (SELECT size FROM heads WHERE organization = 0)",
-                &[],
-            )
-            .await?
-            .ok_or_else(|| DbError::Other("no clock".to_owned()))?;
-        let mut now = Micros(row.int(0)?);
-        let server_size = row.optional_int(1)?.unwrap_or(0) as u64;
-        if self
-            .logs
-            .get(&SERVER)
-            .is_none_or(|log| log.size() != server_size)
-        {
-            self.logs.remove(&SERVER);
-            self.view.retain(|key, _| key.organization() != SERVER);
-        }
-        // Keys of service accounts change in their organization's log, which may not be locked.
-        self.view
-            .retain(|key, _| !matches!(key, FactKey::Key(_) | FactKey::Seen(..)));
-        let mut organizations = BTreeSet::new();
-        if server {
-            organizations.insert(SERVER);
-        }
-        for name in names {
-            if let Some(row) = conn
-                .query_one(
-                    "SELECT no FROM organizations WHERE name = $1",
-                    &[name.into()],
-                )
-                .await?
-            {
-                organizations.insert(OrganizationNo(row.ordinal(0)?));
-            }
-        }
-        for organization in organizations {
-            let row = conn
-                .query_one(
-                    "SELECT size, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint FROM heads WHERE organization = $1 FOR UPDATE",
-                    &[organization.0.into()],
-                )
-                .await?;
-            let Some(row) = row else { continue };
-            let size = row.number(0)?;
-            // Waiting for the lock took time.
-            now = now.max(Micros(row.int(1)?));
-            if self
-                .logs
-                .get(&organization)
-                .is_none_or(|log| log.size() != size)
-            {
+        let names: Vec<&str> = names.into_iter().collect();
+        let locked = postgres.lock_heads(&names, server).await?;
+        let mut moved = BTreeSet::new();
+        for (organization, size) in locked.sizes.into_iter().chain([(SERVER, locked.server)]) {
+            if self.peers.sizes.insert(organization, size) != Some(size) {
+                moved.insert(organization);
                 self.logs.remove(&organization);
                 self.sealed.remove(&organization);
-                self.view
-                    .retain(|key, _| key.organization() != organization);
             }
         }
-        Ok(now)
+        self.view.retain(|key, fact| match (key, fact) {
+            // Written by every server without an entry.
+            (FactKey::Seen(..), _) => false,
+            // The key of a service account stands in its organization's log.
+            (FactKey::Key(_), Fact::Key(key)) => match key.principal {
+                Principal::User(_) => !moved.contains(&SERVER),
+                Principal::Account(home, _) => !moved.contains(&home),
+            },
+            (FactKey::Key(_), _) => moved.is_empty(),
+            _ => !moved.contains(&key.organization()),
+        });
+        self.peers.alone = moved.is_empty();
+        self.peers.heard(locked.now, self.clock.now());
+        Ok(locked.now)
     }
 
     async fn load_needs(&mut self, commands: &[Command]) -> Result<(), DbError> {
@@ -404,7 +500,11 @@ impl Writer {
             }
             keys.sort_unstable();
             keys.dedup();
+            let last = !keys.iter().any(FactKey::leads_on);
             rows::load(conn, keys, &mut self.view).await?;
+            if last {
+                break;
+            }
         }
         Ok(())
     }
@@ -434,15 +534,10 @@ impl Writer {
         &mut self,
         command: &Command,
         now: Micros,
-        batch: &[u8; 16],
-        pending: &mut Pending,
-        touched: &mut BTreeSet<OrganizationNo>,
-        first: &mut Option<(OrganizationNo, u64)>,
+        draft: &mut Draft,
     ) -> Result<Outcome, DbError> {
         let decision = loop {
-            let received = self
-                .received(command, now, batch, pending, touched, first)
-                .await?;
+            let received = self.received(command, now, draft).await?;
             match decide(command, received, &self.view) {
                 Ok(decision) => break decision,
                 Err(Stop::Refused(refusal)) => return Ok(Err(refusal)),
@@ -459,13 +554,18 @@ impl Writer {
         }
         let mut placed = Vec::with_capacity(entries.len());
         for (organization, entry) in entries {
-            let position = self
-                .append(organization, entry, batch, pending, touched, first)
-                .await?;
+            let position = self.append(organization, entry, draft).await?;
             placed.push((organization, position));
         }
         for (organization, environment, seen) in seen {
-            pending.put(
+            if let Some(guard) = &mut draft.guard {
+                let known = self.view.seen(organization, environment).ok().flatten();
+                let of = |(o, e, _): &(_, _, _)| *o == organization && *e == environment;
+                if !guard.seen.iter().any(of) {
+                    guard.seen.push((organization, environment, known));
+                }
+            }
+            draft.pending.put(
                 &table::SEEN,
                 rows::seen_row(organization, environment, &seen),
             );
@@ -501,10 +601,7 @@ impl Writer {
         &mut self,
         command: &Command,
         now: Micros,
-        batch: &[u8; 16],
-        pending: &mut Pending,
-        touched: &mut BTreeSet<OrganizationNo>,
-        first: &mut Option<(OrganizationNo, u64)>,
+        draft: &mut Draft,
     ) -> Result<Micros, DbError> {
         if matches!(command.action, Action::ShareSeen(_)) {
             return Ok(now);
@@ -540,8 +637,7 @@ impl Writer {
                 }
             };
             for (organization, entry) in decision.entries {
-                self.append(organization, entry, batch, pending, touched, first)
-                    .await?;
+                self.append(organization, entry, draft).await?;
             }
         } else if ahead <= 0 {
             self.clock_noted.remove(&organization);
@@ -554,11 +650,15 @@ impl Writer {
         &mut self,
         organization: OrganizationNo,
         mut entry: Entry,
-        batch: &[u8; 16],
-        pending: &mut Pending,
-        touched: &mut BTreeSet<OrganizationNo>,
-        first: &mut Option<(OrganizationNo, u64)>,
+        draft: &mut Draft,
     ) -> Result<u64, DbError> {
+        let Draft {
+            batch,
+            pending,
+            touched,
+            first,
+            ..
+        } = draft;
         let log = self.log(organization).await?;
         let position = log.size();
         entry.received = entry.received.max(Micros(log.last_at.0 + 1));
@@ -739,9 +839,9 @@ impl Writer {
         log.put_identity(&mut pending);
         log.publish(&[0; 16], &mut pending)?;
         let conn = self.conn.as_mut().expect("connected above");
-        let written = pending.write(conn).await;
+        let written = pending.write(conn, None).await;
         match written {
-            Ok(()) => conn.commit().await,
+            Ok(_) => conn.commit().await,
             Err(error) => {
                 conn.rollback().await;
                 Err(error)

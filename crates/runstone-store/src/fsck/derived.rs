@@ -287,12 +287,12 @@ fn same_rows(
     found: &rusqlite::Connection,
     expected: &rusqlite::Connection,
 ) -> rusqlite::Result<(u64, Option<Vec<Value>>)> {
-    let text = Dialect::Sqlite.statement(&format!(
+    let text = format!(
         "SELECT {} FROM {} ORDER BY {}",
         table.column_list(),
         table.name,
         key_list(table)
-    ));
+    );
     let (mut found, mut expected) = (found.prepare(&text)?, expected.prepare(&text)?);
     let (mut found, mut expected) = (found.query([])?, expected.query([])?);
     let mut same = 0;
