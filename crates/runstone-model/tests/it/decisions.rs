@@ -7,8 +7,8 @@ use runstone_model::command::{
     Action, Caller, Command, NewKey, PatchEnvironment, PutEnvironment, Refusal, Reply,
 };
 use runstone_model::decide::{PREVIOUS_IN_BATCH, Stop, decide};
-use runstone_model::event::{Body, ERASED_BODIES_MAX, Entry, Event, Settings, Subject};
-use runstone_model::fact::{EnvironmentNo, OrganizationKind, OrganizationNo, SERVER};
+use runstone_model::event::{Body, ERASED_BODIES_MAX, Entry, Event, KeySecret, Settings, Subject};
+use runstone_model::fact::{EnvironmentNo, OrganizationKind, OrganizationNo, SERVER, UserNo};
 use runstone_model::id::{Digest, Micros};
 use runstone_model::limit::{Limit, Limited};
 use runstone_model::name::EnvironmentKind;
@@ -509,4 +509,109 @@ fn environments_are_limited_and_archived_ones_do_not_count() {
     world.put("four").unwrap();
     assert_eq!(world.server(limit(Limit::Default)), Reply::Changed);
     world.put("five").unwrap();
+}
+
+#[test]
+fn what_the_first_versions_wrote_still_holds() {
+    let mut world = World::new();
+    world.put("prod").unwrap();
+    let entry = world.logs[&ACME].last().unwrap().clone();
+    let user = UserNo(3);
+    let place = |world: &mut World, log: OrganizationNo, subject: Subject, event: Event| {
+        loop {
+            match world.view.subject(log, subject) {
+                Ok(previous) => {
+                    let entry = Entry {
+                        event,
+                        subjects: vec![(subject, previous)],
+                        ..entry.clone()
+                    };
+                    // As it is read back from a log.
+                    let (bytes, bodies) = entry.encode();
+                    let bodies: Vec<_> = bodies.into_iter().map(|body| Some(body.bytes)).collect();
+                    let entry = Entry::decode(&bytes, &bodies).unwrap();
+                    let index = world.logs[&log].len() as u64;
+                    return world.place(log, index, entry);
+                }
+                Err(need) => world.load(need.0),
+            }
+        }
+    };
+    let (name, salt) = ("eve".to_owned(), [4; 32]);
+    for event in [
+        Event::UserCreated {
+            no: user,
+            name: name.clone(),
+            email: "eve@example.com".to_owned(),
+            salt,
+        },
+        Event::UserChanged {
+            no: user,
+            name,
+            email: "eve@example.org".to_owned(),
+            salt,
+        },
+        Event::UserKeyCreated {
+            user,
+            key: "id-of-eve".to_owned(),
+            expires_at: None,
+            secret: KeySecret {
+                verifier: key("eve").verifier,
+                description: "a key".to_owned(),
+            },
+            salt,
+        },
+    ] {
+        place(&mut world, SERVER, Subject::User(user), event);
+    }
+    world.acme(Action::PutRole {
+        user: "eve".to_owned(),
+        role: Role::Member,
+    });
+    let no = EnvironmentNo(2);
+    for event in [
+        Event::EnvironmentCreated {
+            no,
+            name: "old".to_owned(),
+            kind: EnvironmentKind::Server,
+            settings: Settings {
+                description: "an old text".to_owned(),
+                include_scaling: true,
+                require_provenance: true,
+                members: Vec::new(),
+            },
+            snapshot: None,
+            salt,
+        },
+        Event::EnvironmentTagged {
+            no,
+            set: [("team".to_owned(), "x".to_owned())].into(),
+            removed: vec!["gone".to_owned()],
+            salt,
+        },
+    ] {
+        place(&mut world, ACME, Subject::Environment(no), event);
+    }
+    let known = world.environment(2);
+    assert_eq!(known.description, "an old text");
+    assert!(known.include_scaling && known.require_provenance);
+    assert_eq!(known.tags["team"], "x");
+    let by_eve = world.submit(Caller::Key(key("eve").verifier), "acme", put("next"));
+    assert_eq!(
+        by_eve,
+        Ok(Reply::Created),
+        "its number follows the old one's"
+    );
+    assert_eq!(world.environment(3).name, "next");
+    // A text of today takes the place of one of then, and only it can be erased.
+    world.acme(Action::PatchEnvironment(PatchEnvironment {
+        environment: "old".to_owned(),
+        description: Some("a new text".to_owned()),
+        ..PatchEnvironment::default()
+    }));
+    let bodies = world.last(ACME);
+    world.erase("ada", &bodies).unwrap();
+    let known = world.environment(2);
+    assert_eq!(known.description, "");
+    assert!(known.include_scaling && known.require_provenance);
 }
