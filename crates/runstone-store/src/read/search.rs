@@ -1,0 +1,100 @@
+//! Which artifacts there are, and when and where they ran.
+
+use runstone_model::fact::{EnvironmentNo, OrganizationNo, Record, RecordNo, Run};
+
+use super::{Read, ReadError};
+use crate::rows;
+use crate::value::{DbError, Value};
+
+impl Read {
+    /// Records whose fingerprint starts with the hexadecimal digits, at most `limit`.
+    pub async fn records_by_prefix(
+        &mut self,
+        organization: OrganizationNo,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        if digits.len() > 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Ok(Vec::new());
+        }
+        let digits = digits.to_ascii_lowercase();
+        let bound = |fill: char| {
+            let mut text = digits.clone();
+            while text.len() < 64 {
+                text.push(fill);
+            }
+            text.parse::<runstone_model::id::Fingerprint>()
+                .map(|fingerprint| rows::prefix(&fingerprint))
+                .map_err(|error| DbError::Other(error.to_string()))
+        };
+        let found = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE organization = $1 AND prefix >= $2 AND prefix <= $3 AND fingerprint IS NOT NULL ORDER BY prefix, no LIMIT $4",
+                    rows::SELECT_RECORD
+                ),
+                &[
+                    organization.0.into(),
+                    bound('0')?.into(),
+                    bound('f')?.into(),
+                    (limit as u64).into(),
+                ],
+            )
+            .await?;
+        let mut records = Vec::with_capacity(found.len());
+        for row in &found {
+            let record = rows::record(row)?;
+            if record
+                .identity
+                .fingerprint
+                .is_some_and(|fingerprint| fingerprint.to_hex().starts_with(&digits))
+            {
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// When and where records ran: unbroken runs in physical environments, oldest first.
+    pub async fn runs(
+        &mut self,
+        organization: OrganizationNo,
+        records: &[RecordNo],
+    ) -> Result<Vec<Run>, ReadError> {
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT s.record, s.environment, s.from_no, s.to_no FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value ORDER BY s.record, s.environment, s.from_no",
+                &[
+                    Value::Ints(records.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
+                ],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        let mut runs: Vec<Run> = Vec::new();
+        for row in &rows {
+            let run = Run {
+                record: RecordNo(row.ordinal(0)?),
+                environment: EnvironmentNo(row.ordinal(1)?),
+                from: row.number(2)?,
+                to: row.optional_int(3)?.map(|to| to as u64),
+            };
+            match runs.last_mut() {
+                // Spans that touch are one run with changed details.
+                Some(last)
+                    if last.record == run.record
+                        && last.environment == run.environment
+                        && last.to.is_some_and(|to| to + 1 == run.from) =>
+                {
+                    last.to = run.to;
+                }
+                _ => runs.push(run),
+            }
+        }
+        Ok(runs)
+    }
+}

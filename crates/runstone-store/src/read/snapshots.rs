@@ -1,0 +1,320 @@
+//! Snapshots: which there are, what ran in them and what they changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use runstone_model::fact::{
+    EnvironmentNo, JudgementNo, OrganizationNo, Record, RecordNo, Running, Snapshot, SnapshotNo,
+};
+use runstone_model::id::Micros;
+use runstone_model::name::EnvironmentKind;
+use runstone_model::report::Detail;
+use runstone_model::state::Step;
+
+use super::{Read, ReadError};
+use crate::rows;
+use crate::value::DbError;
+
+/// What one snapshot changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Records that left, with the details they had.
+    pub removed: Vec<Running>,
+    /// Records that came.
+    pub added: Vec<Running>,
+}
+
+const SELECT_STATE: &str = "SELECT no, at, events_before FROM snapshots";
+
+impl Read {
+    /// A snapshot.
+    pub async fn snapshot(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        no: SnapshotNo,
+    ) -> Result<Option<Snapshot>, ReadError> {
+        Ok(self
+            .snapshots(organization, environment, no, no)
+            .await?
+            .pop())
+    }
+
+    /// Snapshots `from` to `to`, both included, ascending.
+    pub async fn snapshots(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        from: SnapshotNo,
+        to: SnapshotNo,
+    ) -> Result<Vec<Snapshot>, ReadError> {
+        let found = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE organization = $1 AND environment = $2 AND no >= $3 AND no <= $4 ORDER BY no",
+                    rows::SELECT_SNAPSHOT
+                ),
+                &[
+                    organization.0.into(),
+                    environment.0.into(),
+                    from.into(),
+                    to.into(),
+                ],
+            )
+            .await?;
+        self.bound(found.len())?;
+        found.iter().map(rows::snapshot).collect()
+    }
+
+    /// The last snapshot for which `before` holds; 0 if for none. Snapshots for which it holds
+    /// come first, so that a binary search over the primary key finds it.
+    async fn last_snapshot(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        before: impl Fn(Micros, u64) -> bool,
+    ) -> Result<SnapshotNo, ReadError> {
+        let Some(known) = self.environment(organization, environment).await? else {
+            return Ok(0);
+        };
+        let (mut low, mut high) = (0, known.snapshots);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let row = self
+                .conn()
+                .await?
+                .query_one(
+                    &format!(
+                        "{SELECT_STATE} WHERE organization = $1 AND environment = $2 AND no = $3"
+                    ),
+                    &[organization.0.into(), environment.0.into(), middle.into()],
+                )
+                .await?
+                .ok_or_else(|| DbError::Corrupt(format!("snapshot {middle} is missing")))?;
+            if before(Micros(row.int(1)?), row.number(2)?) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Ok(low)
+    }
+
+    /// The snapshot current at `at`: the last made then or before; 0 if none was.
+    pub async fn snapshot_at(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        at: Micros,
+    ) -> Result<SnapshotNo, ReadError> {
+        self.last_snapshot(organization, environment, |made, _| made <= at)
+            .await
+    }
+
+    /// The snapshot that holds the event at `offset`, counted from 0 over all snapshots.
+    pub async fn snapshot_of_event(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        offset: u64,
+    ) -> Result<SnapshotNo, ReadError> {
+        self.last_snapshot(organization, environment, |_, events_before| {
+            events_before <= offset
+        })
+        .await
+    }
+
+    /// What ran in a snapshot, by record; empty for 0.
+    pub async fn running(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        no: SnapshotNo,
+    ) -> Result<Vec<Running>, ReadError> {
+        let Some((snapshot, state, _)) =
+            rows::state_at(self.conn().await?, organization, environment, no).await?
+        else {
+            return Ok(Vec::new());
+        };
+        self.with_details(&snapshot, &state).await
+    }
+
+    /// Records and judgements of a snapshot, without reading records or details.
+    pub async fn state(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        no: SnapshotNo,
+    ) -> Result<Vec<(RecordNo, JudgementNo)>, ReadError> {
+        Ok(
+            rows::state_at(self.conn().await?, organization, environment, no)
+                .await?
+                .map(|(_, state, _)| state)
+                .unwrap_or_default(),
+        )
+    }
+
+    async fn with_details(
+        &mut self,
+        snapshot: &Snapshot,
+        state: &[(RecordNo, JudgementNo)],
+    ) -> Result<Vec<Running>, ReadError> {
+        self.bound(state.len())?;
+        let organization = snapshot.organization;
+        let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
+        let records = rows::records(self.conn().await?, organization, &numbers).await?;
+        let kind = self
+            .environment(organization, snapshot.environment)
+            .await?
+            .map(|environment| environment.kind);
+        let mut details = if kind == Some(EnvironmentKind::Logical) {
+            self.member_details(snapshot, &records).await?
+        } else {
+            rows::details_at(
+                self.conn().await?,
+                organization,
+                snapshot.environment,
+                snapshot.no,
+                &numbers,
+            )
+            .await?
+            .into_iter()
+            .map(|(record, (_, detail))| (record, detail))
+            .collect()
+        };
+        state
+            .iter()
+            .map(|(number, judgement)| {
+                let record = records
+                    .get(number)
+                    .ok_or_else(|| DbError::Corrupt(format!("record {} is missing", number.0)))?;
+                let detail = details.remove(number).ok_or_else(|| {
+                    DbError::Corrupt(format!("the span of record {} is missing", number.0))
+                })?;
+                Ok(Running {
+                    record: *number,
+                    judgement: *judgement,
+                    identity: Arc::clone(&record.identity),
+                    detail,
+                })
+            })
+            .collect()
+    }
+
+    /// Details of a logical snapshot: those of its members', joined by fingerprint and name.
+    async fn member_details(
+        &mut self,
+        snapshot: &Snapshot,
+        records: &HashMap<RecordNo, Arc<Record>>,
+    ) -> Result<HashMap<RecordNo, Arc<[u8]>>, ReadError> {
+        let mut found: BTreeMap<_, Vec<Detail>> = BTreeMap::new();
+        for (member, no) in &snapshot.members {
+            let running = Box::pin(self.running(snapshot.organization, *member, *no)).await?;
+            for running in running {
+                found
+                    .entry((running.identity.fingerprint, running.identity.name.clone()))
+                    .or_default()
+                    .push(Detail::from_canonical(running.detail.to_vec()));
+            }
+        }
+        let mut details = HashMap::with_capacity(records.len());
+        for record in records.values() {
+            let key = (record.identity.fingerprint, record.identity.name.clone());
+            let detail = match found.remove(&key) {
+                Some(parts) if parts.len() == 1 => parts[0].as_bytes().into(),
+                Some(parts) => Detail::join(&parts)
+                    .map_err(|error| DbError::Corrupt(error.to_string()))?
+                    .as_bytes()
+                    .into(),
+                None => Arc::from(&b"{\"t\":[]}"[..]),
+            };
+            details.insert(record.no, detail);
+        }
+        Ok(details)
+    }
+
+    /// What each of the snapshots `from` to `to` changed, ascending. A logical snapshot made by a
+    /// member's snapshot changed what that one did.
+    pub async fn changes(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        from: SnapshotNo,
+        to: SnapshotNo,
+    ) -> Result<Vec<(Snapshot, Change)>, ReadError> {
+        let snapshots = self.snapshots(organization, environment, from, to).await?;
+        let mut changes = Vec::with_capacity(snapshots.len());
+        for snapshot in snapshots {
+            let change = self.change(&snapshot).await?;
+            changes.push((snapshot, change));
+        }
+        Ok(changes)
+    }
+
+    async fn change(&mut self, snapshot: &Snapshot) -> Result<Change, ReadError> {
+        if !snapshot.members.is_empty()
+            && let Some(cause) = self.cause(snapshot).await?
+        {
+            return Box::pin(self.change(&cause)).await;
+        }
+        let step = Step::from_bytes(&snapshot.step)
+            .map_err(|error| DbError::Corrupt(error.to_string()))?;
+        let (removed, added) = if step.whole {
+            let before = self
+                .state(
+                    snapshot.organization,
+                    snapshot.environment,
+                    snapshot.no.saturating_sub(1),
+                )
+                .await?;
+            let contains = |state: &[(RecordNo, JudgementNo)], record: RecordNo| {
+                state.binary_search_by_key(&record, |pair| pair.0).is_ok()
+            };
+            (
+                before
+                    .iter()
+                    .filter(|(record, _)| !contains(&step.added, *record))
+                    .copied()
+                    .collect(),
+                step.added
+                    .iter()
+                    .filter(|(record, _)| !contains(&before, *record))
+                    .copied()
+                    .collect(),
+            )
+        } else {
+            (
+                step.removed
+                    .iter()
+                    .map(|record| (*record, JudgementNo(0)))
+                    .collect::<Vec<_>>(),
+                step.added.clone(),
+            )
+        };
+        let added = self.with_details(snapshot, &added).await?;
+        let removed = if removed.is_empty() {
+            Vec::new()
+        } else {
+            let before = self
+                .snapshot(snapshot.organization, snapshot.environment, snapshot.no - 1)
+                .await?
+                .ok_or_else(|| DbError::Corrupt("a snapshot is missing".to_owned()))?;
+            self.with_details(&before, &removed).await?
+        };
+        Ok(Change { removed, added })
+    }
+
+    /// The member's snapshot that made a logical one: the same entry made both.
+    async fn cause(&mut self, logical: &Snapshot) -> Result<Option<Snapshot>, ReadError> {
+        for (member, no) in &logical.members {
+            if let Some(snapshot) = self.snapshot(logical.organization, *member, *no).await?
+                && snapshot.entry == logical.entry
+            {
+                return Ok(Some(snapshot));
+            }
+        }
+        Ok(None)
+    }
+}
