@@ -219,3 +219,27 @@ pub(crate) fn error(error: &AppError) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_who_asks_for_it() {
+        let check = |given: &[&'static str], expected: bool| {
+            let mut headers = HeaderMap::new();
+            for value in given {
+                headers.append(ACCEPT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(accepts_gzip(&headers), expected, "{given:?}");
+        };
+        check(&[], false);
+        check(&["gzip"], true);
+        check(&["br, GZIP;q=0.3"], true);
+        check(&["br", "deflate , gzip"], true);
+        check(&["gzip;q=0"], false);
+        check(&["gzip; q=0.0, identity"], false);
+        check(&["br, zstd"], false);
+        check(&["xgzip"], false);
+    }
+}
