@@ -408,7 +408,7 @@ impl Writer {
 
     /// Whether a batch may be decided on what is cached and checked when it is written, and then
     /// the time and what to check: no other server wrote lately, every log is known, and the
-    /// database's clock was heard of a moment ago (decision 0008).
+    /// database's clock was heard of a moment ago (decision 0011).
     fn guess(&self, commands: &[Command]) -> Option<(Micros, Guard)> {
         let Some(Conn::Postgres(_)) = &self.conn else {
             return None;
