@@ -195,7 +195,8 @@ pub struct Need(pub FactKey);
 /// Loaded facts.
 #[derive(Debug, Default)]
 pub struct View {
-    facts: HashMap<FactKey, Fact>,
+    // Looked up several times for every command and every replayed entry.
+    facts: HashMap<FactKey, Fact, foldhash::fast::RandomState>,
 }
 
 macro_rules! reader {

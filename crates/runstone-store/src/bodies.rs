@@ -35,6 +35,9 @@ const ESCAPE: u8 = 0x02;
 /// never changed, only followed by another version.
 const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
 
+/// Less is not worth a compressor's time; of a private text 32 bytes are random anyway.
+const COMPRESS_BYTES_MIN: usize = 96;
+
 /// Bodies above this many stored bytes go to the blob store.
 pub(crate) const INLINE_BYTES_MAX: usize = 64 * 1024;
 
@@ -168,8 +171,9 @@ pub(crate) fn encode(bytes: &[u8]) -> (i64, Vec<u8>) {
     let best = SCRATCH.with_borrow_mut(|scratch| {
         scratch.packed.clear();
         pack(bytes, &mut scratch.packed);
-        let best = match scratch.compress() {
-            Ok(mut frame)
+        let frame = (scratch.packed.len() >= COMPRESS_BYTES_MIN).then(|| scratch.compress());
+        let best = match frame {
+            Some(Ok(mut frame))
                 if frame.len() < scratch.packed.len() && frame.starts_with(&ZSTD_MAGIC) =>
             {
                 let sum = crc32fast::hash(&frame[SUM..]);

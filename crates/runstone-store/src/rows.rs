@@ -128,8 +128,9 @@ pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
 
 pub(crate) const SELECT_RECORD: &str = "SELECT no, fingerprint, name, instances FROM records";
 
-pub(crate) fn record(record: &Record) -> Result<RecordFact, DbError> {
-    let identity = Arc::new(Identity {
+/// Number and identity of a record, from the columns of [`SELECT_RECORD`].
+fn identity(record: &Record) -> Result<(RecordNo, Arc<Identity>), DbError> {
+    let identity = Identity {
         fingerprint: if record.is_null(1) {
             None
         } else {
@@ -140,9 +141,14 @@ pub(crate) fn record(record: &Record) -> Result<RecordFact, DbError> {
             .optional_int(3)?
             .map(|count| u32::try_from(count).map_err(|_| corrupt("instances")))
             .transpose()?,
-    });
+    };
+    Ok((RecordNo(record.ordinal(0)?), Arc::new(identity)))
+}
+
+pub(crate) fn record(record: &Record) -> Result<RecordFact, DbError> {
+    let (no, identity) = identity(record)?;
     Ok(RecordFact {
-        no: RecordNo(record.ordinal(0)?),
+        no,
         digest: identity.digest(),
         identity,
     })
@@ -223,7 +229,7 @@ pub(crate) struct Pending {
 #[derive(Default)]
 struct Rows {
     rows: Vec<Vec<Value>>,
-    positions: HashMap<Vec<u8>, usize>,
+    positions: HashMap<Vec<u8>, usize, foldhash::fast::RandomState>,
 }
 
 impl Pending {
@@ -862,12 +868,13 @@ pub(crate) async fn state_at(
     Ok(Some((last, state, step_bytes)))
 }
 
-/// Records by number, set-wise.
-pub(crate) async fn records(
+/// Identities of records by number, set-wise. Their digests are not made: they cost more than the
+/// rest, and no reader asks for them.
+pub(crate) async fn identities(
     conn: &mut Conn,
     organization: OrganizationNo,
     numbers: &[RecordNo],
-) -> Result<HashMap<RecordNo, Arc<RecordFact>>, DbError> {
+) -> Result<HashMap<RecordNo, Arc<Identity>>, DbError> {
     let mut found = HashMap::with_capacity(numbers.len());
     for chunk in numbers.chunks(5_000) {
         let rows = conn
@@ -880,8 +887,8 @@ pub(crate) async fn records(
             )
             .await?;
         for row in rows {
-            let record = record(&row)?;
-            found.insert(record.no, Arc::new(record));
+            let (no, identity) = identity(&row)?;
+            found.insert(no, identity);
         }
     }
     Ok(found)
@@ -945,7 +952,7 @@ async fn load_head(
         .await?
         .ok_or_else(|| corrupt("the latest snapshot is missing"))?;
     let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
-    let records = records(conn, organization, &numbers).await?;
+    let mut identities = identities(conn, organization, &numbers).await?;
     let mut details = if logical {
         HashMap::new()
     } else {
@@ -953,8 +960,8 @@ async fn load_head(
     };
     let mut elements = Vec::with_capacity(state.len());
     for (number, judgement) in state {
-        let record = records
-            .get(&number)
+        let identity = identities
+            .remove(&number)
             .ok_or_else(|| corrupt("a record is missing"))?;
         let (since, detail) = if logical {
             (no, Arc::from(&b""[..]))
@@ -967,8 +974,8 @@ async fn load_head(
             record: number,
             judgement,
             since,
-            identity: Arc::clone(&record.identity),
-            digest: record.digest,
+            digest: identity.digest(),
+            identity,
             detail,
         });
     }

@@ -38,10 +38,10 @@ fn statements() -> BTreeMap<String, PathBuf> {
     let whole = Regex::new(r#""((?:SELECT|INSERT|UPDATE|DELETE) [^"{}]*)""#).unwrap();
     let built =
         Regex::new(r#""\{(SELECT_\w+)?\}( [^"{}]*)"(?:,\s*(?:rows::)?(SELECT_\w+))?"#).unwrap();
+    let continued = Regex::new(r"\\\n\s*").unwrap();
     let mut found = BTreeMap::new();
     for (path, text) in &texts {
         for literal in whole.captures_iter(text) {
-            let continued = Regex::new(r"\\\n\s*").unwrap();
             let sql = continued.replace_all(&literal[1], "").into_owned();
             found.insert(sql, path.clone());
         }
@@ -112,6 +112,10 @@ async fn sqlite_takes_every_statement() {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how the test script names the server"
+)]
 async fn postgresql_takes_every_statement() {
     let Ok(server) = std::env::var("RUNSTONE_TEST_POSTGRES_URL") else {
         return;

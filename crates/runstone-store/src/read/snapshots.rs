@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use runstone_model::fact::{
-    EnvironmentNo, JudgementNo, OrganizationNo, Record, RecordNo, Running, Snapshot, SnapshotNo,
+    EnvironmentNo, Identity, JudgementNo, OrganizationNo, RecordNo, Running, Snapshot, SnapshotNo,
 };
 use runstone_model::id::Micros;
 use runstone_model::name::EnvironmentKind;
@@ -164,7 +164,7 @@ impl Read {
         self.bound(state.len())?;
         let organization = snapshot.organization;
         let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
-        let records = rows::records(self.conn().await?, organization, &numbers).await?;
+        let records = rows::identities(self.conn().await?, organization, &numbers).await?;
         let kind = self
             .environment(organization, snapshot.environment)
             .await?
@@ -187,7 +187,7 @@ impl Read {
         state
             .iter()
             .map(|(number, judgement)| {
-                let record = records
+                let identity = records
                     .get(number)
                     .ok_or_else(|| DbError::Corrupt(format!("record {} is missing", number.0)))?;
                 let detail = details.remove(number).ok_or_else(|| {
@@ -196,7 +196,7 @@ impl Read {
                 Ok(Running {
                     record: *number,
                     judgement: *judgement,
-                    identity: Arc::clone(&record.identity),
+                    identity: Arc::clone(identity),
                     detail,
                 })
             })
@@ -207,7 +207,7 @@ impl Read {
     async fn member_details(
         &mut self,
         snapshot: &Snapshot,
-        records: &HashMap<RecordNo, Arc<Record>>,
+        records: &HashMap<RecordNo, Arc<Identity>>,
     ) -> Result<HashMap<RecordNo, Arc<[u8]>>, ReadError> {
         let mut found: BTreeMap<_, Vec<Detail>> = BTreeMap::new();
         for (member, no) in &snapshot.members {
@@ -220,8 +220,8 @@ impl Read {
             }
         }
         let mut details = HashMap::with_capacity(records.len());
-        for record in records.values() {
-            let key = (record.identity.fingerprint, record.identity.name.clone());
+        for (no, identity) in records {
+            let key = (identity.fingerprint, identity.name.clone());
             let detail = match found.remove(&key) {
                 Some(parts) if parts.len() == 1 => parts[0].as_bytes().into(),
                 Some(parts) => Detail::join(&parts)
@@ -230,7 +230,7 @@ impl Read {
                     .into(),
                 None => Arc::from(&b"{\"t\":[]}"[..]),
             };
-            details.insert(record.no, detail);
+            details.insert(*no, detail);
         }
         Ok(details)
     }
