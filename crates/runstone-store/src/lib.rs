@@ -23,8 +23,6 @@ mod read;
 mod rebuild;
 mod rows;
 mod scan;
-#[cfg(test)]
-mod statements;
 mod table;
 mod value;
 mod version;

@@ -4,20 +4,24 @@
 //! answered before COMMIT. A batch that fails as a whole drops everything it had cached and is
 //! decided again; a command that is refused spoils nothing.
 
+mod peers;
+mod seal;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use runstone_journal::tile::{TILE_WIDTH, encode_bundle};
 use runstone_model::command::{Action, Caller, Command, Refusal};
 use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
 use runstone_model::event::{Entry, Event};
-use runstone_model::fact::{OrganizationNo, Principal, SERVER, SERVER_NAME};
+use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
 use runstone_model::id::{Digest, Micros, encode_hex};
 use runstone_model::project::{Misfit, project};
 use runstone_model::view::{Fact, FactKey, View};
 
+use self::peers::Peers;
+pub(crate) use self::seal::seal_bundle;
 use crate::blobs::Blobs;
 use crate::conn::{Conn, Guard, Mode};
 use crate::engine::{Database, Place};
@@ -47,14 +51,8 @@ const CLOCK_BACK_NOTED: i64 = 5 * Micros::SECOND;
 const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Or when there are more facts.
 const CACHE_FACTS_MAX: usize = 100_000;
-/// The database's clock is guessed so long after it was heard of, in microseconds.
-const CLOCK_HEARD_MAX: i64 = 10 * Micros::SECOND;
-/// Our two clocks may differ so much meanwhile.
-const CLOCK_DRIFT_MAX: i64 = Micros::SECOND / 10;
 /// How long the writer's thread looks out for the next command before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(100);
-/// Complete bundles that stay as rows, so that an uncertain COMMIT can still be looked for.
-const UNSEALED_BUNDLES: u64 = 1;
 
 /// What the writer has done, for metrics.
 #[derive(Debug, Default)]
@@ -99,33 +97,6 @@ struct Draft {
     first: Option<(OrganizationNo, u64)>,
     /// What must hold when it is written, if nothing is locked.
     guard: Option<Guard>,
-}
-
-/// What a writer on PostgreSQL knows of the other servers.
-#[derive(Default)]
-struct Peers {
-    /// Sizes of the logs whose facts are cached.
-    sizes: HashMap<OrganizationNo, u64>,
-    /// The last locks found nothing that another server had written.
-    alone: bool,
-    /// The database's clock when it was last heard of, and then our steady and our wall clock.
-    heard: Option<(Micros, Instant, Micros)>,
-}
-
-impl Peers {
-    fn heard(&mut self, database: Micros, wall: Micros) {
-        self.heard = Some((database, Instant::now(), wall));
-    }
-
-    /// The database's clock now, if nothing speaks against guessing: our two clocks agree on how
-    /// long ago it was heard of (no jump, no sleep of the machine), and that was not long.
-    fn now(&self, wall: Micros) -> Option<Micros> {
-        let (database, steady, then) = self.heard.filter(|_| self.alone)?;
-        let elapsed = i64::try_from(steady.elapsed().as_micros()).ok()?;
-        let by_wall = wall.0 - then.0;
-        (elapsed <= CLOCK_HEARD_MAX && (by_wall - elapsed).abs() <= CLOCK_DRIFT_MAX)
-            .then_some(Micros(database.0 + elapsed))
-    }
 }
 
 impl Writer {
@@ -404,88 +375,6 @@ impl Writer {
                 first,
             }),
         }
-    }
-
-    /// Whether a batch may be decided on what is cached and checked when it is written, and then
-    /// the time and what to check: no other server wrote lately, every log is known, and the
-    /// database's clock was heard of a moment ago (decision 0011).
-    fn guess(&self, commands: &[Command]) -> Option<(Micros, Guard)> {
-        let Some(Conn::Postgres(_)) = &self.conn else {
-            return None;
-        };
-        let now = self.peers.now(self.clock.now())?;
-        let mut guard = Guard::default();
-        let mut known = |organization: OrganizationNo| {
-            let size = *self.peers.sizes.get(&organization)?;
-            if !guard.sizes.iter().any(|(no, _)| *no == organization) {
-                guard.sizes.push((organization, size));
-            }
-            Some(size)
-        };
-        known(SERVER)?;
-        for command in commands {
-            if matches!(command.action, Action::ShareSeen(_)) {
-                continue;
-            }
-            let organization = if command.organization.is_empty() {
-                SERVER
-            } else {
-                self.view
-                    .organization_named(&command.organization)
-                    .ok()
-                    .flatten()?
-            };
-            let size = known(organization)?;
-            if self.logs.get(&organization)?.size() != size {
-                return None;
-            }
-        }
-        Some((now, guard))
-    }
-
-    /// Begins a transaction, locks the logs the commands may write, drops what another server
-    /// changed, and reads the clock: the database's where several servers share it (D10, D15).
-    async fn lock(&mut self, commands: &[Command]) -> Result<Micros, DbError> {
-        let conn = self.conn.as_mut().expect("connected before locking");
-        let Conn::Postgres(postgres) = conn else {
-            conn.begin(Mode::Write).await?;
-            return Ok(self.clock.now());
-        };
-        let mut names: BTreeSet<&str> = BTreeSet::new();
-        let mut server = false;
-        for command in commands {
-            match &command.action {
-                Action::ShareSeen(_) => {}
-                _ if command.organization.is_empty() => server = true,
-                _ => {
-                    names.insert(&command.organization);
-                }
-            }
-        }
-        let names: Vec<&str> = names.into_iter().collect();
-        let locked = postgres.lock_heads(&names, server).await?;
-        let mut moved = BTreeSet::new();
-        for (organization, size) in locked.sizes.into_iter().chain([(SERVER, locked.server)]) {
-            if self.peers.sizes.insert(organization, size) != Some(size) {
-                moved.insert(organization);
-                self.logs.remove(&organization);
-                self.sealed.remove(&organization);
-            }
-        }
-        self.view.retain(|key, fact| match (key, fact) {
-            // Written by every server without an entry.
-            (FactKey::Seen(..), _) => false,
-            // The key of a service account stands in its organization's log.
-            (FactKey::Key(_), Fact::Key(key)) => match key.principal {
-                Principal::User(_) => !moved.contains(&SERVER),
-                Principal::Account(home, _) => !moved.contains(&home),
-            },
-            (FactKey::Key(_), _) => moved.is_empty(),
-            _ => !moved.contains(&key.organization()),
-        });
-        self.peers.alone = moved.is_empty();
-        self.peers.heard(locked.now, self.clock.now());
-        Ok(locked.now)
     }
 
     async fn load_needs(&mut self, commands: &[Command]) -> Result<(), DbError> {
@@ -848,51 +737,6 @@ impl Writer {
             }
         }
     }
-
-    /// Replaces the rows of a few complete bundles by sealed ones, while nothing waits.
-    async fn seal_some(&mut self) {
-        let organizations: Vec<_> = self.logs.keys().copied().collect();
-        for organization in organizations {
-            let complete = self.logs[&organization].size() / TILE_WIDTH;
-            match self
-                .seal(organization, complete.saturating_sub(UNSEALED_BUNDLES), 4)
-                .await
-            {
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "sealing entries failed; it will be tried again");
-                    self.abandon().await;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Seals bundles below `end`, at most `most`.
-    pub(crate) async fn seal(
-        &mut self,
-        organization: OrganizationNo,
-        end: u64,
-        most: u64,
-    ) -> Result<(), DbError> {
-        let conn = connect(&self.database, &mut self.conn).await?;
-        let start = match self.sealed.get(&organization) {
-            Some(sealed) => *sealed,
-            None => conn
-                .query_one(
-                    "SELECT coalesce(max(n) + 1, 0) FROM bundles WHERE organization = $1",
-                    &[organization.0.into()],
-                )
-                .await?
-                .map_or(Ok(0), |row| row.number(0))?,
-        };
-        self.sealed.insert(organization, start);
-        for n in start..end.min(start + most) {
-            seal_bundle(conn, organization, n).await?;
-            self.sealed.insert(organization, n + 1);
-        }
-        Ok(())
-    }
 }
 
 /// Why a batch failed.
@@ -924,55 +768,4 @@ async fn connect<'a>(
         *conn = Some(database.connect_writer().await?);
     }
     Ok(conn.as_mut().expect("connected above"))
-}
-
-/// Replaces the rows of one complete bundle by one sealed row, in one transaction.
-pub(crate) async fn seal_bundle(
-    conn: &mut Conn,
-    organization: OrganizationNo,
-    n: u64,
-) -> Result<(), DbError> {
-    conn.begin(Mode::Write).await?;
-    let result = async {
-        let (first, end) = (n * TILE_WIDTH, (n + 1) * TILE_WIDTH);
-        let rows = conn
-            .query(
-                "SELECT bytes FROM entries WHERE organization = $1 AND position >= $2 AND position < $3 ORDER BY position",
-                &[organization.0.into(), first.into(), end.into()],
-            )
-            .await?;
-        if rows.len() as u64 != TILE_WIDTH {
-            // Another server sealed it.
-            return Ok(());
-        }
-        let entries = rows
-            .iter()
-            .map(|row| row.blob(0))
-            .collect::<Result<Vec<_>, _>>()?;
-        let bundle =
-            encode_bundle(&entries).map_err(|error| DbError::Corrupt(error.to_string()))?;
-        conn.put(
-            &table::BUNDLES,
-            &[vec![
-                organization.0.into(),
-                n.into(),
-                crate::bodies::seal(&bundle).into(),
-            ]],
-        )
-        .await?;
-        conn.execute(
-            "DELETE FROM entries WHERE organization = $1 AND position >= $2 AND position < $3",
-            &[organization.0.into(), first.into(), end.into()],
-        )
-        .await?;
-        Ok(())
-    }
-    .await;
-    match result {
-        Ok(()) => conn.commit().await,
-        Err(error) => {
-            conn.rollback().await;
-            Err(error)
-        }
-    }
 }

@@ -1,0 +1,328 @@
+//! Snapshots of physical and of logical environments: the state moves on by what an entry states.
+
+use std::sync::Arc;
+
+use super::{Misfit, Rows, without_count};
+use crate::event::Effects;
+use crate::fact::{
+    EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Record, Snapshot, SnapshotNo,
+    Span,
+};
+use crate::id::{Digest, Micros};
+use crate::state::{Element, Head, Step, keyframe_due};
+use crate::view::Row;
+
+pub(super) fn append_snapshot(
+    rows: &mut Rows,
+    environment: EnvironmentNo,
+    no: SnapshotNo,
+    at: Micros,
+    effects: &Effects,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let mut added = Vec::with_capacity(effects.added.len());
+    for (identity, detail) in &effects.added {
+        let record = record(rows, identity)?;
+        added.push(Element {
+            record: record.no,
+            judgement: JudgementNo(0),
+            since: no,
+            identity: Arc::clone(&record.identity),
+            digest: record.digest,
+            detail: Arc::clone(detail),
+        });
+    }
+    let mut head = rows
+        .view
+        .take_head(organization, environment)?
+        .unwrap_or_default();
+    if head.no + 1 != no {
+        return Err(rows.contradiction(format!("snapshot {no} follows {}", head.no)));
+    }
+    // Records that left, and records that stayed with another detail: both end a span.
+    let mut gone = Vec::with_capacity(effects.removed.len());
+    let by_digest = positions(&head, effects);
+    let mut spans = Vec::new();
+    let span = |element: &Element, to| Span {
+        organization,
+        record: element.record,
+        environment,
+        from: element.since,
+        to,
+        detail: Arc::clone(&element.detail),
+    };
+    for digest in &effects.removed {
+        let position = *by_digest
+            .get(digest)
+            .ok_or_else(|| rows.contradiction(format!("removed record {digest} is not there")))?;
+        spans.push(span(&head.elements[position], Some(no - 1)));
+        gone.push(position);
+    }
+    gone.sort_unstable();
+    for (digest, detail) in &effects.changed {
+        let position = *by_digest
+            .get(digest)
+            .ok_or_else(|| rows.contradiction(format!("changed record {digest} is not there")))?;
+        let element = &mut head.elements[position];
+        spans.push(span(element, Some(no - 1)));
+        element.since = no;
+        element.detail = Arc::clone(detail);
+        spans.push(span(element, None));
+    }
+    let events = count_events(
+        gone.iter()
+            .map(|position| &*head.elements[*position].identity),
+        added.iter().map(|element| &*element.identity),
+    );
+    let mut removed_records: Vec<_> = gone
+        .iter()
+        .map(|position| head.elements[*position].record)
+        .collect();
+    removed_records.sort_unstable();
+    let mut added_records: Vec<_> = added
+        .iter()
+        .map(|element| (element.record, element.judgement))
+        .collect();
+    added_records.sort_unstable();
+    for element in &added {
+        spans.push(span(element, None));
+    }
+    head.replace(&gone, added);
+    let events_before = head.events;
+    let step = advance(
+        &mut head,
+        no,
+        at,
+        rows.index,
+        events,
+        removed_records,
+        added_records,
+    );
+    rows.put(Row::Snapshot(Arc::new(Snapshot {
+        organization,
+        environment,
+        no,
+        entry: rows.index,
+        at,
+        events_before,
+        events,
+        keyframe: head.keyframe,
+        running: head.elements.len() as u32,
+        step,
+        members: Vec::new(),
+    })));
+    for span in spans {
+        rows.put(Row::Span(span));
+    }
+    rows.put(Row::Head(organization, environment, Arc::new(head)));
+    let known = rows.environment(environment)?;
+    rows.put(Row::Environment(Arc::new(Environment {
+        snapshots: no,
+        changed_at: Some(at),
+        ..known
+    })));
+    for (logical, snapshot) in &effects.logical {
+        append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
+    }
+    Ok(())
+}
+
+/// Where the records that an entry names by digest stand in the state before it.
+fn positions(head: &Head, effects: &Effects) -> std::collections::HashMap<Digest, usize> {
+    let wanted: Vec<Digest> = effects
+        .removed
+        .iter()
+        .chain(effects.changed.iter().map(|(digest, _)| digest))
+        .copied()
+        .collect();
+    let stand = head.elements.iter().enumerate();
+    // Mostly a few of a thousand change: then comparing is cheaper than hashing all.
+    if wanted.len() <= 16 {
+        stand
+            .filter(|(_, element)| wanted.contains(&element.digest))
+            .map(|(position, element)| (element.digest, position))
+            .collect()
+    } else {
+        stand
+            .map(|(position, element)| (element.digest, position))
+            .collect()
+    }
+}
+
+/// Moves the head on and returns the stored step: a keyframe when one is due.
+fn advance(
+    head: &mut Head,
+    no: SnapshotNo,
+    at: Micros,
+    entry: EntryIndex,
+    events: u32,
+    removed: Vec<crate::fact::RecordNo>,
+    added: Vec<(crate::fact::RecordNo, JudgementNo)>,
+) -> Vec<u8> {
+    head.no = no;
+    head.at = at;
+    head.entry = entry;
+    head.events += u64::from(events);
+    let whole_bytes = 2 + head.elements.len() as u64 * 5 / 4;
+    if head.keyframe == 0 || keyframe_due(no - head.keyframe, head.step_bytes, whole_bytes) {
+        let mut state: Vec<_> = head
+            .elements
+            .iter()
+            .map(|element| (element.record, element.judgement))
+            .collect();
+        state.sort_unstable();
+        head.keyframe = no;
+        head.step_bytes = 0;
+        return Step {
+            whole: true,
+            removed,
+            added: state,
+        }
+        .to_bytes();
+    }
+    let bytes = Step {
+        whole: false,
+        removed,
+        added,
+    }
+    .to_bytes();
+    head.step_bytes += bytes.len() as u64;
+    bytes
+}
+
+/// Number of events of a difference: a record that left and one that came and differ in nothing
+/// but the count make one ("scaled").
+fn count_events<'a>(
+    removed: impl Iterator<Item = &'a Identity>,
+    added: impl Iterator<Item = &'a Identity>,
+) -> u32 {
+    let left: std::collections::HashSet<_> = removed.map(Identity::key).collect();
+    let mut events = left.len() as u32;
+    for identity in added {
+        if !left.contains(&identity.key()) {
+            events += 1;
+        }
+    }
+    events
+}
+
+/// The record with this identity, made if it is new.
+fn record(rows: &mut Rows, identity: &Arc<Identity>) -> Result<Arc<Record>, Misfit> {
+    if let Some(known) = rows.view.record(rows.organization, identity)? {
+        return Ok(known);
+    }
+    let mut counters = rows.view.counters(rows.organization)?;
+    counters.records += 1;
+    rows.put(Row::Counters(rows.organization, counters));
+    let record = Arc::new(Record {
+        no: crate::fact::RecordNo(counters.records),
+        identity: Arc::clone(identity),
+        digest: identity.digest(),
+    });
+    rows.put(Row::Record(rows.organization, Arc::clone(&record)));
+    Ok(record)
+}
+
+/// Running records and the snapshots of the members they are from.
+type Union = (Vec<Arc<Record>>, Vec<(EnvironmentNo, SnapshotNo)>);
+
+/// The running records of a logical environment: the union of its members', without counts.
+fn union_of_members(rows: &mut Rows, members: &[EnvironmentNo]) -> Result<Union, Misfit> {
+    let mut union = std::collections::BTreeMap::new();
+    let mut snapshots = Vec::new();
+    for member in members {
+        let Some(head) = rows.view.head(rows.organization, *member)? else {
+            continue;
+        };
+        snapshots.push((*member, head.no));
+        for element in &head.elements {
+            let identity = without_count(&element.identity);
+            if let std::collections::btree_map::Entry::Vacant(new) = union.entry(identity) {
+                let record = record(rows, new.key())?;
+                new.insert(record);
+            }
+        }
+    }
+    Ok((union.into_values().collect(), snapshots))
+}
+
+/// Appends a snapshot to a logical environment. `cause` is the member's snapshot that made it,
+/// whose events are then its own; without one its own difference gives the events.
+pub(super) fn append_logical(
+    rows: &mut Rows,
+    logical: EnvironmentNo,
+    no: SnapshotNo,
+    cause: Option<(EnvironmentNo, Micros, u32)>,
+) -> Result<(), Misfit> {
+    let organization = rows.organization;
+    let known = rows.environment(logical)?;
+    let (union, members) = union_of_members(rows, &known.members)?;
+    let mut head = rows
+        .view
+        .take_head(organization, logical)?
+        .unwrap_or_default();
+    if head.no + 1 != no {
+        return Err(rows.contradiction(format!("logical snapshot {no} follows {}", head.no)));
+    }
+    let at = cause.map_or(rows.received, |(_, at, _)| at).max(head.at);
+    let running: std::collections::HashSet<_> = union.iter().map(|record| record.no).collect();
+    let before: std::collections::HashSet<_> =
+        head.elements.iter().map(|element| element.record).collect();
+    let gone: Vec<usize> = head
+        .elements
+        .iter()
+        .enumerate()
+        .filter(|(_, element)| !running.contains(&element.record))
+        .map(|(position, _)| position)
+        .collect();
+    let come: Vec<Element> = union
+        .iter()
+        .filter(|record| !before.contains(&record.no))
+        .map(|record| Element {
+            record: record.no,
+            judgement: JudgementNo(0),
+            since: no,
+            identity: Arc::clone(&record.identity),
+            digest: record.digest,
+            detail: Arc::from(&b""[..]),
+        })
+        .collect();
+    let events = match cause {
+        Some((_, _, events)) => events,
+        None => (gone.len() + come.len()) as u32,
+    };
+    let mut removed: Vec<_> = gone
+        .iter()
+        .map(|position| head.elements[*position].record)
+        .collect();
+    removed.sort_unstable();
+    let mut added: Vec<_> = come
+        .iter()
+        .map(|element| (element.record, element.judgement))
+        .collect();
+    added.sort_unstable();
+    head.replace(&gone, come);
+    head.members.clone_from(&members);
+    let events_before = head.events;
+    let step = advance(&mut head, no, at, rows.index, events, removed, added);
+    rows.put(Row::Snapshot(Arc::new(Snapshot {
+        organization,
+        environment: logical,
+        no,
+        entry: rows.index,
+        at,
+        events_before,
+        events,
+        keyframe: head.keyframe,
+        running: head.elements.len() as u32,
+        step,
+        members,
+    })));
+    rows.put(Row::Head(organization, logical, Arc::new(head)));
+    rows.put(Row::Environment(Arc::new(Environment {
+        snapshots: no,
+        changed_at: Some(at),
+        ..known
+    })));
+    Ok(())
+}
