@@ -156,8 +156,8 @@ impl Places {
     }
 
     pub(crate) fn open_blobs(&self, options: &Options) -> Result<Blobs, OpenError> {
-        Blobs::open(&self.blobs, options.blob_options.clone()).map_err(|reason| OpenError::Url {
-            url: self.blobs.clone(),
+        Blobs::open(&self.blobs, &options.blob_options).map_err(|reason| OpenError::Url {
+            url: crate::service::shown(&self.blobs),
             reason,
         })
     }

@@ -418,10 +418,10 @@ pub async fn restore(
     let mut stopped = Vec::new();
     if let Some(url) = &options.guard {
         let open = |reason| crate::OpenError::Url {
-            url: url.clone(),
+            url: crate::service::shown(url),
             reason,
         };
-        let guard = Guard::open(url).map_err(open)?;
+        let guard = Guard::open(url, &options.blob_options).map_err(open)?;
         let guarded = std::sync::Arc::new(Guarded::new(true));
         Publisher::new(guard, std::sync::Arc::clone(&guarded), database.clone())
             .begin()

@@ -170,10 +170,7 @@ pub(crate) async fn remove_blobs(database: &Database, blobs: &Blobs) -> Result<u
     let count = unwanted.len() as u64;
     for row in unwanted {
         let (id, digest) = (row.text(0)?, Digest(row.sha256(1)?));
-        blobs
-            .remove(id, &digest)
-            .await
-            .map_err(DbError::Unavailable)?;
+        blobs.remove(id, &digest).await.map_err(DbError::Blobs)?;
         conn.execute(
             "DELETE FROM unwanted_blobs WHERE id = $1 AND digest = $2",
             &[id.into(), digest.0[..].into()],

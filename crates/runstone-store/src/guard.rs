@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use object_store::{
-    ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
+    ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion, path::Path,
 };
 use runstone_journal::note::Note;
 use runstone_journal::proof::ProofPlan;
@@ -18,6 +18,7 @@ use runstone_model::fact::OrganizationNo;
 use runstone_model::id::Digest;
 
 use crate::engine::{Database, Pace};
+use crate::service::Service;
 use crate::value::DbError;
 
 /// How often the guard is brought up to date; design D5 asks for at least every 500 ms.
@@ -103,13 +104,10 @@ impl Guarded {
     }
 }
 
-/// The guard's store.
+/// The guard's store. Folders have no conditional update: a lock file stands in for it.
 #[derive(Clone)]
 pub(crate) struct Guard {
-    store: Arc<dyn ObjectStore>,
-    prefix: Path,
-    /// Folders have no conditional update: one writer per folder is told apart by a lock file.
-    folder: Option<std::path::PathBuf>,
+    service: Service,
 }
 
 /// What the guard says of a log.
@@ -127,47 +125,28 @@ pub(crate) enum Standing {
 }
 
 impl Guard {
-    /// Opens a folder or a service.
-    pub(crate) fn open(url: &str) -> Result<Self, String> {
-        if let Some(folder) = url
-            .strip_prefix("file://")
-            .or_else(|| (!url.contains("://")).then_some(url))
-        {
-            let folder = std::path::PathBuf::from(folder);
-            std::fs::create_dir_all(&folder)
-                .map_err(|error| format!("cannot make folder {}: {error}", folder.display()))?;
-            return Ok(Self {
-                store: Arc::new(
-                    object_store::local::LocalFileSystem::new_with_prefix(&folder)
-                        .map_err(|error| error.to_string())?,
-                ),
-                prefix: Path::default(),
-                folder: Some(folder),
-            });
-        }
-        let parsed = url::Url::parse(url).map_err(|error| format!("'{url}': {error}"))?;
-        let (store, prefix) =
-            object_store::parse_url(&parsed).map_err(|error| error.to_string())?;
-        Ok(Self {
-            store: Arc::from(store),
-            prefix,
-            folder: None,
-        })
+    /// Opens a folder or a service with its settings.
+    pub(crate) fn open(url: &str, options: &[(String, String)]) -> Result<Self, String> {
+        Service::open(url, options).map(|service| Self { service })
     }
 
     /// One record per origin, named by its hash, as witnesses do.
     fn path(&self, origin: &str) -> Path {
-        self.prefix
+        self.service
+            .prefix
             .clone()
             .join(Digest::of(origin.as_bytes()).to_hex().as_str())
     }
 
     /// What is held of a log.
     pub(crate) async fn standing(&self, origin: &str) -> Result<Standing, String> {
-        match self.store.get(&self.path(origin)).await {
+        match self.service.store.get(&self.path(origin)).await {
             Ok(found) => {
                 let version = found.meta.e_tag.clone();
-                let bytes = found.bytes().await.map_err(|error| error.to_string())?;
+                let bytes = found
+                    .bytes()
+                    .await
+                    .map_err(|error| self.service.told(&error))?;
                 let damaged = |error: String| format!("the guard's record of {origin}: {error}");
                 let note = Note::parse(&bytes).map_err(|error| damaged(error.to_string()))?;
                 let checkpoint = runstone_journal::checkpoint::Checkpoint::parse(note.text())
@@ -179,8 +158,8 @@ impl Guard {
                     version,
                 })
             }
-            Err(object_store::Error::NotFound { .. }) => Ok(Standing::New),
-            Err(error) => Err(error.to_string()),
+            Err(error) if Service::is_missing(&error) => Ok(Standing::New),
+            Err(error) => Err(self.service.told(&error)),
         }
     }
 
@@ -200,7 +179,7 @@ impl Guard {
         note: &str,
     ) -> Result<bool, String> {
         let path = self.path(origin);
-        if let Some(folder) = &self.folder {
+        if let Some(folder) = &self.service.folder {
             return advance_file(&folder.join(path.as_ref()), standing, note)
                 .map_err(|error| error.to_string());
         }
@@ -212,6 +191,7 @@ impl Guard {
             }),
         };
         match self
+            .service
             .store
             .put_opts(
                 &path,
@@ -225,7 +205,7 @@ impl Guard {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(false),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(self.service.told(&error)),
         }
     }
 }

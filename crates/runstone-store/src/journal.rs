@@ -75,10 +75,14 @@ pub(crate) async fn body(
         match blobs
             .get(id.text(0)?, digest)
             .await
-            .map_err(DbError::Unavailable)?
+            .map_err(DbError::Blobs)?
         {
             Some(bytes) => Arc::from(bytes),
-            None => return Ok(None),
+            None => {
+                return Err(DbError::Corrupt(format!(
+                    "body {position} of entry {entry} is missing from the blob store"
+                )));
+            }
         }
     } else {
         row.blob(2)?

@@ -23,6 +23,7 @@ mod read;
 mod rebuild;
 mod rows;
 mod scan;
+mod service;
 mod table;
 mod value;
 mod version;
@@ -98,7 +99,7 @@ pub struct Options {
     pub engine: Engine,
     /// Folder or service for large bodies; none = beside the SQLite file, which PostgreSQL lacks.
     pub blobs: Option<String>,
-    /// Settings of that service (`aws_endpoint`, `aws_access_key_id`, …).
+    /// Settings of that service and of the guard's (`aws_endpoint_url`, `aws_access_key_id`, …).
     pub blob_options: Vec<(String, String)>,
     /// File with the installation's secrets; none = in the folder of the SQLite file.
     pub key_file: Option<PathBuf>,
@@ -159,7 +160,7 @@ pub enum OpenError {
     /// The blob store or guard cannot be opened.
     #[error("cannot open {url}: {reason}")]
     Url {
-        /// Its URL.
+        /// Its URL, without anything secret.
         url: String,
         /// Why.
         reason: String,
@@ -276,8 +277,8 @@ impl Store {
             .guard
             .as_ref()
             .map(|url| {
-                Guard::open(url).map_err(|reason| OpenError::Url {
-                    url: url.clone(),
+                Guard::open(url, &options.blob_options).map_err(|reason| OpenError::Url {
+                    url: service::shown(url),
                     reason,
                 })
             })

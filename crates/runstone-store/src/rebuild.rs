@@ -321,7 +321,7 @@ pub(crate) async fn replay_all(
                 .map_err(|error| AdminError::Damaged(format!("log {id}: {error}")))?;
             let mut entries = Vec::with_capacity(chunk.entries.len());
             for stored in &chunk.entries {
-                let opened = scan::open(stored, &id, blobs).await;
+                let opened = scan::open(stored, &id, blobs).await?;
                 if let Some((body, what)) = opened.problems.first() {
                     let body = body.map_or_else(String::new, |body| format!("body {body} "));
                     return Err(damaged(stored.position, &format!("{body}{what}")));

@@ -145,7 +145,7 @@ async fn body_bytes(
         let (Some(blobs), Some(digest)) = (blobs, digest) else {
             return Ok(None);
         };
-        match blobs.get(id, digest).await.map_err(DbError::Unavailable)? {
+        match blobs.get(id, digest).await.map_err(DbError::Blobs)? {
             Some(bytes) => Arc::from(bytes),
             None => return Ok(None),
         }
@@ -157,15 +157,20 @@ async fn body_bytes(
     crate::bodies::decode(row.int(3)?, &stored, total).map(|bytes| Some(bytes.into()))
 }
 
-/// Reads an entry of the log of the organization with this id.
-pub(crate) async fn open(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opened {
+/// Reads an entry of the log of the organization with this id. Fails only where the blob store
+/// cannot be asked, which says nothing about the entry.
+pub(crate) async fn open(
+    stored: &Stored,
+    id: &str,
+    blobs: Option<&Blobs>,
+) -> Result<Opened, DbError> {
     match open_whole(stored, id).await {
-        Some(entry) => Opened {
+        Some(entry) => Ok(Opened {
             entry: Some(entry),
             bodies: stored.bodies.len() as u64,
             missing: Vec::new(),
             problems: Vec::new(),
-        },
+        }),
         None => open_damaged(stored, id, blobs).await,
     }
 }
@@ -196,7 +201,7 @@ async fn open_whole(stored: &Stored, id: &str) -> Option<Entry> {
 }
 
 /// The other cases: bodies outside, erased or damaged, and damaged entries.
-async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opened {
+async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Result<Opened, DbError> {
     let mut opened = Opened {
         entry: None,
         bodies: stored.bodies.len() as u64,
@@ -207,7 +212,7 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opene
         Ok(digests) => digests,
         Err(error) => {
             opened.problems.push((None, error.to_string()));
-            return opened;
+            return Ok(opened);
         }
     };
     let mut bodies = Vec::with_capacity(digests.len());
@@ -238,6 +243,7 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opene
                     .push((Some(number), "is missing from the blob store".to_owned()));
                 None
             }
+            Err(error @ DbError::Blobs(_)) => return Err(error),
             Err(error) => {
                 opened.problems.push((Some(number), error.to_string()));
                 None
@@ -262,7 +268,7 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opene
             if opened.problems.is_empty() {
                 opened.problems.push((None, error.to_string()));
             }
-            return opened;
+            return Ok(opened);
         }
     };
     if entry.organization != id {
@@ -296,5 +302,5 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Opene
         }
     }
     opened.entry = Some(entry);
-    opened
+    Ok(opened)
 }

@@ -155,6 +155,9 @@ pub enum DbError {
     /// The database cannot take writes now: disk full, read-only, refused connections.
     #[error("{0}")]
     Unavailable(String),
+    /// The blob store cannot be asked now.
+    #[error("{0}")]
+    Blobs(String),
     /// What was read does not fit: the store is damaged.
     #[error("the store is damaged: {0}")]
     Corrupt(String),

@@ -7,10 +7,10 @@
 mod peers;
 mod seal;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use runstone_model::command::{Action, Caller, Command, Refusal};
 use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
@@ -51,6 +51,8 @@ const CLOCK_BACK_NOTED: i64 = 5 * Micros::SECOND;
 const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Or when there are more facts.
 const CACHE_FACTS_MAX: usize = 100_000;
+/// A blob store that took no body is left alone for so long, and callers are told to wait as long.
+const BLOBS_AWAY: Duration = Duration::from_secs(5);
 /// How long the writer's thread looks out for the next command before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(100);
 
@@ -81,9 +83,15 @@ pub(crate) struct Writer {
     peers: Peers,
     sealed: HashMap<OrganizationNo, u64>,
     clock_noted: HashSet<OrganizationNo>,
+    /// Large bodies of the batch at hand that lie in the blob store already.
+    uploaded: HashSet<(OrganizationNo, Digest)>,
+    /// Why the blob store took no body, and until when it is not asked again.
+    blobs_away: Option<(Instant, String)>,
+    /// Why the body of the command at hand could not be stored.
+    unstored: Option<String>,
 }
 
-type Outcome = Result<Done, Refusal>;
+type Outcome = Result<Done, SubmitError>;
 
 /// A batch while it is decided.
 #[derive(Default)]
@@ -123,6 +131,9 @@ impl Writer {
             peers: Peers::default(),
             sealed: HashMap::new(),
             clock_noted: HashSet::new(),
+            uploaded: HashSet::new(),
+            blobs_away: None,
+            unstored: None,
         }
     }
 
@@ -148,6 +159,7 @@ impl Writer {
             .map(|job| (job.command, job.answer))
             .unzip();
         let result = self.commit_with_retries(&commands).await;
+        self.uploaded.clear();
         self.counts.batches.fetch_add(1, Ordering::Relaxed);
         self.counts
             .commands
@@ -155,11 +167,11 @@ impl Writer {
         match result {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
-                    if outcome.is_err() {
+                    if let Err(SubmitError::Refused(_)) = &outcome {
                         self.counts.refusals.fetch_add(1, Ordering::Relaxed);
                     }
                     // A caller that has gone away has its change all the same.
-                    let _ = answer.send(outcome.map_err(SubmitError::Refused));
+                    let _ = answer.send(outcome);
                 }
             }
             Err(error) => {
@@ -177,11 +189,18 @@ impl Writer {
 
     async fn commit_with_retries(&mut self, commands: &[Command]) -> Result<Vec<Outcome>, DbError> {
         let mut attempt = 0;
+        let mut withheld = BTreeMap::new();
         loop {
             let mut batch = [0; 16];
             self.random.fill(&mut batch);
-            let error = match self.commit(commands, &batch).await {
+            let error = match self.commit(commands, &withheld, &batch).await {
                 Ok(outcomes) => return Ok(outcomes),
+                Err(Failed::Unstored { number, reason }) => {
+                    // The others need not wait for the blob store: they are decided without it.
+                    self.abandon().await;
+                    withheld.insert(number, reason);
+                    continue;
+                }
                 Err(Failed::Before(error)) => {
                     self.abandon().await;
                     error
@@ -294,6 +313,7 @@ impl Writer {
     async fn commit(
         &mut self,
         commands: &[Command],
+        withheld: &BTreeMap<usize, String>,
         batch: &[u8; 16],
     ) -> Result<Vec<Outcome>, Failed> {
         connect(&self.database, &mut self.conn).await?;
@@ -309,9 +329,20 @@ impl Writer {
             ..Draft::default()
         };
         let mut outcomes = Vec::with_capacity(commands.len());
-        for command in commands {
-            let outcome = self.decide_one(command, now, &mut draft).await?;
-            outcomes.push(outcome);
+        for (number, command) in commands.iter().enumerate() {
+            if let Some(reason) = withheld.get(&number) {
+                outcomes.push(Err(SubmitError::Unavailable {
+                    reason: reason.clone(),
+                    retry_after_seconds: BLOBS_AWAY.as_secs(),
+                }));
+                continue;
+            }
+            let outcome = self.decide_one(command, now, &mut draft).await;
+            let outcome = outcome.map_err(|error| match self.unstored.take() {
+                Some(reason) => Failed::Unstored { number, reason },
+                None => Failed::Before(error),
+            })?;
+            outcomes.push(outcome.map_err(SubmitError::Refused));
         }
         let Draft {
             mut pending,
@@ -424,7 +455,7 @@ impl Writer {
         command: &Command,
         now: Micros,
         draft: &mut Draft,
-    ) -> Result<Outcome, DbError> {
+    ) -> Result<Result<Done, Refusal>, DbError> {
         let decision = loop {
             let received = self.received(command, now, draft).await?;
             match decide(command, received, &self.view) {
@@ -593,11 +624,7 @@ impl Writer {
         for (number, body) in bodies.iter().enumerate() {
             let (encoding, stored) = crate::bodies::encode(&body.bytes);
             let inline = if stored.len() > crate::bodies::INLINE_BYTES_MAX {
-                let id = &self.logs[&organization].id;
-                self.blobs
-                    .put(id, &body.digest(), stored)
-                    .await
-                    .map_err(DbError::Unavailable)?;
+                self.put_blob(organization, body.digest(), stored).await?;
                 None
             } else {
                 Some(stored)
@@ -647,6 +674,41 @@ impl Writer {
         touched.insert(organization);
         self.counts.entries.fetch_add(1, Ordering::Relaxed);
         Ok(position)
+    }
+
+    /// Stores a large body outside, once for all attempts at a batch. While the blob store is
+    /// away it is asked only now and then: everybody's writes wait for the answer.
+    async fn put_blob(
+        &mut self,
+        organization: OrganizationNo,
+        digest: Digest,
+        stored: Vec<u8>,
+    ) -> Result<(), DbError> {
+        if self.uploaded.contains(&(organization, digest)) {
+            return Ok(());
+        }
+        if matches!(&self.blobs_away, Some((until, _)) if Instant::now() >= *until) {
+            self.blobs_away = None;
+        }
+        let reason = match &self.blobs_away {
+            Some((_, reason)) => reason.clone(),
+            None => {
+                let id = &self.logs[&organization].id;
+                match self.blobs.put(id, &digest, stored).await {
+                    Ok(()) => {
+                        self.uploaded.insert((organization, digest));
+                        return Ok(());
+                    }
+                    Err(reason) => {
+                        tracing::error!(%reason, "the blob store takes no bodies");
+                        self.blobs_away = Some((Instant::now() + BLOBS_AWAY, reason.clone()));
+                        reason
+                    }
+                }
+            }
+        };
+        self.unstored = Some(reason.clone());
+        Err(DbError::Blobs(reason))
     }
 
     /// Has the transaction erase bodies, which are measured while they are there.
@@ -743,6 +805,8 @@ impl Writer {
 enum Failed {
     /// Nothing of it was stored.
     Before(DbError),
+    /// The same, because a large body of one command, by its number, could not be stored.
+    Unstored { number: usize, reason: String },
     /// Nobody knows.
     AtCommit {
         error: DbError,

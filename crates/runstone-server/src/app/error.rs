@@ -63,10 +63,12 @@ impl From<SubmitError> for AppError {
 impl From<DbError> for AppError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Race(_) | DbError::Lost(_) | DbError::Unavailable(_) => Self::Unavailable {
-                reason: with_causes(&error),
-                retry_after_seconds: 1,
-            },
+            DbError::Race(_) | DbError::Lost(_) | DbError::Unavailable(_) | DbError::Blobs(_) => {
+                Self::Unavailable {
+                    reason: with_causes(&error),
+                    retry_after_seconds: 1,
+                }
+            }
             DbError::TooLong => Self::TooLong,
             DbError::Corrupt(_) | DbError::Other(_) => Self::Internal(with_causes(&error)),
         }

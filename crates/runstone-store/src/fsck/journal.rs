@@ -118,7 +118,7 @@ impl Check<'_> {
                 Some(blobs) => blobs
                     .get(id, &digest)
                     .await
-                    .map_err(DbError::Unavailable)?
+                    .map_err(DbError::Blobs)?
                     .is_some(),
                 None => false,
             };
@@ -162,7 +162,7 @@ impl Check<'_> {
             }
             let mut entries = Vec::with_capacity(chunk.entries.len());
             for stored in &chunk.entries {
-                let opened = scan::open(stored, &head.id, self.blobs.as_ref()).await;
+                let opened = scan::open(stored, &head.id, self.blobs.as_ref()).await?;
                 for (body, what) in &opened.problems {
                     let place = match body {
                         Some(body) => {

@@ -47,7 +47,7 @@ impl Report {
         }
     }
 
-    /// A part that could not be read to its end is damaged; that the database went away is not
+    /// A part that could not be read to its end is damaged; that database or blobs went away is not
     /// the store's fault.
     pub(super) fn part(
         &mut self,
@@ -56,7 +56,9 @@ impl Report {
     ) -> Result<(), AdminError> {
         match result {
             Ok(()) => Ok(()),
-            Err(error @ (DbError::Lost(_) | DbError::Race(_))) => Err(error.into()),
+            Err(error @ (DbError::Lost(_) | DbError::Race(_) | DbError::Blobs(_))) => {
+                Err(error.into())
+            }
             Err(error) => {
                 self.add(place, error);
                 Ok(())

@@ -9,6 +9,7 @@ use runstone_model::event::Entry;
 use runstone_model::fact::{EntryIndex, OrganizationNo};
 
 use super::{Read, ReadError};
+use crate::engine::Pace;
 use crate::value::DbError;
 
 /// A log as it is published.
@@ -204,7 +205,7 @@ impl Read {
             return Ok(None);
         };
         let blobs = self.blobs.clone();
-        crate::journal::body(
+        let found = crate::journal::body(
             self.conn().await?,
             &blobs,
             organization,
@@ -212,8 +213,22 @@ impl Read {
             position,
             digest,
         )
-        .await
-        .map(|body| body.map(|bytes| bytes.to_vec()))
+        .await;
+        if let Err(DbError::Corrupt(_)) = &found {
+            // It may have been erased since this transaction began, which still sees its row.
+            let mut later = self.database.read(Pace::Long).await?;
+            let row = later
+                .conn()
+                .query_one(
+                    "SELECT entry FROM bodies WHERE organization = $1 AND entry = $2 AND position = $3",
+                    &[organization.0.into(), index.into(), position.into()],
+                )
+                .await?;
+            if row.is_none() {
+                return Ok(None);
+            }
+        }
+        found.map(|body| body.map(|bytes| bytes.to_vec()))
     }
 
     /// The receipt of an entry: a `.tlog-proof` against the published checkpoint; none while no

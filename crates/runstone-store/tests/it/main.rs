@@ -12,6 +12,7 @@ mod faults;
 mod fsck;
 mod guard;
 mod history;
+mod object_store;
 mod rebuild;
 mod servers;
 mod stories;
