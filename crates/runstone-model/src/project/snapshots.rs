@@ -74,30 +74,60 @@ pub(super) fn append_snapshot(
             .map(|position| &*head.elements[*position].identity),
         added.iter().map(|element| &*element.identity),
     );
-    let mut removed_records: Vec<_> = gone
-        .iter()
-        .map(|position| head.elements[*position].record)
-        .collect();
-    removed_records.sort_unstable();
-    let mut added_records: Vec<_> = added
-        .iter()
-        .map(|element| (element.record, element.judgement))
-        .collect();
-    added_records.sort_unstable();
     for element in &added {
         spans.push(span(element, None));
     }
-    head.replace(&gone, added);
-    let events_before = head.events;
-    let step = advance(
-        &mut head,
+    let known = rows.environment(environment)?;
+    let change = Change {
         no,
         at,
-        rows.index,
         events,
-        removed_records,
-        added_records,
-    );
+        gone,
+        come: added,
+        members: Vec::new(),
+    };
+    append(rows, known, head, change);
+    for span in spans {
+        rows.put(Row::Span(span));
+    }
+    for (logical, snapshot) in &effects.logical {
+        append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
+    }
+    Ok(())
+}
+
+/// How a state moves on.
+struct Change {
+    no: SnapshotNo,
+    at: Micros,
+    events: u32,
+    /// Positions of what left, ascending.
+    gone: Vec<usize>,
+    come: Vec<Element>,
+    /// Of a logical environment: the members' snapshots.
+    members: Vec<(EnvironmentNo, SnapshotNo)>,
+}
+
+/// Appends the snapshot that a change makes of the state before it.
+fn append(rows: &mut Rows, known: Environment, mut head: Head, change: Change) {
+    let (organization, environment) = (rows.organization, known.no);
+    let Change { no, at, events, .. } = change;
+    let mut removed: Vec<_> = change
+        .gone
+        .iter()
+        .map(|position| head.elements[*position].record)
+        .collect();
+    removed.sort_unstable();
+    let mut added: Vec<_> = change
+        .come
+        .iter()
+        .map(|element| (element.record, element.judgement))
+        .collect();
+    added.sort_unstable();
+    head.replace(&change.gone, change.come);
+    head.members.clone_from(&change.members);
+    let events_before = head.events;
+    let step = advance(&mut head, no, at, rows.index, events, removed, added);
     rows.put(Row::Snapshot(Arc::new(Snapshot {
         organization,
         environment,
@@ -109,22 +139,14 @@ pub(super) fn append_snapshot(
         keyframe: head.keyframe,
         running: head.elements.len() as u32,
         step,
-        members: Vec::new(),
+        members: change.members,
     })));
-    for span in spans {
-        rows.put(Row::Span(span));
-    }
     rows.put(Row::Head(organization, environment, Arc::new(head)));
-    let known = rows.environment(environment)?;
     rows.put(Row::Environment(Arc::new(Environment {
         snapshots: no,
         changed_at: Some(at),
         ..known
     })));
-    for (logical, snapshot) in &effects.logical {
-        append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
-    }
-    Ok(())
 }
 
 /// Where the records that an entry names by digest stand in the state before it.
@@ -257,7 +279,7 @@ pub(super) fn append_logical(
     let organization = rows.organization;
     let known = rows.environment(logical)?;
     let (union, members) = union_of_members(rows, &known.members)?;
-    let mut head = rows
+    let head = rows
         .view
         .take_head(organization, logical)?
         .unwrap_or_default();
@@ -291,38 +313,14 @@ pub(super) fn append_logical(
         Some((_, _, events)) => events,
         None => (gone.len() + come.len()) as u32,
     };
-    let mut removed: Vec<_> = gone
-        .iter()
-        .map(|position| head.elements[*position].record)
-        .collect();
-    removed.sort_unstable();
-    let mut added: Vec<_> = come
-        .iter()
-        .map(|element| (element.record, element.judgement))
-        .collect();
-    added.sort_unstable();
-    head.replace(&gone, come);
-    head.members.clone_from(&members);
-    let events_before = head.events;
-    let step = advance(&mut head, no, at, rows.index, events, removed, added);
-    rows.put(Row::Snapshot(Arc::new(Snapshot {
-        organization,
-        environment: logical,
+    let change = Change {
         no,
-        entry: rows.index,
         at,
-        events_before,
         events,
-        keyframe: head.keyframe,
-        running: head.elements.len() as u32,
-        step,
+        gone,
+        come,
         members,
-    })));
-    rows.put(Row::Head(organization, logical, Arc::new(head)));
-    rows.put(Row::Environment(Arc::new(Environment {
-        snapshots: no,
-        changed_at: Some(at),
-        ..known
-    })));
+    };
+    append(rows, known, head, change);
     Ok(())
 }
