@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use runstone_server::admin_socket::{CloseAnswer, CloseRequest};
 use serde_json::json;
 
-use super::{Reached, check_output, counted, existing, reach, tell};
+use super::{ask, check_output, counted, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::{Flag, OUTPUT};
@@ -34,18 +34,15 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         organization: name.clone(),
         reason: context.values.text("reason").to_owned(),
     };
-    let closed: CloseAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let closed = store
-                    .close_organization(&asked.organization, &asked.reason)
-                    .await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(closed?.into())
-            }
-            Reached::Server(socket) => socket.post("close-organization", &asked).await,
-        }
-    })?;
+    let closed: CloseAnswer = ask(
+        options,
+        "close-organization",
+        asked,
+        async |store, asked| {
+            let closed = store.close_organization(&asked.organization, &asked.reason);
+            Ok(closed.await?.into())
+        },
+    )?;
     let erased = counted(closed.erased, "body was", "bodies were");
     let mut text = match (closed.was_closed, closed.erased) {
         (false, _) => format!("organization {name} is closed; {erased} erased"),

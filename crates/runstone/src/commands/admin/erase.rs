@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use runstone_server::admin_socket::{EraseAnswer, EraseRequest, EraseSelection, erase_in};
 use serde_json::json;
 
-use super::{Reached, check_output, count, counted, existing, reach, tell};
+use super::{ask, check_output, count, counted, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Command, Needs};
 use crate::grammar::flag::{Flag, OUTPUT};
@@ -107,15 +107,8 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         reason: context.values.text("reason").to_owned(),
         dry_run: is_dry,
     };
-    let done: EraseAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let done = erase_in(&store, asked).await;
-                store.close().await;
-                done.map_err(anyhow::Error::msg)
-            }
-            Reached::Server(socket) => socket.post("erase", &asked).await,
-        }
+    let done: EraseAnswer = ask(options, "erase", asked, async |store, asked| {
+        erase_in(store, asked).await.map_err(anyhow::Error::msg)
     })?;
     let bytes = done.bodies.iter().map(|body| body.bytes).sum();
     let sum = format!(

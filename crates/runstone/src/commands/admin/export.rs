@@ -3,7 +3,7 @@
 use runstone_server::admin_socket::{ExportAnswer, ExportRequest};
 use serde_json::json;
 
-use super::{Reached, check_output, existing, reach, tell};
+use super::{ask, check_output, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::OUTPUT;
@@ -28,21 +28,13 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let organization = context.argument(0).to_owned();
     // The server may have another working directory.
     let directory = std::path::absolute(context.argument(1))?;
-    let exported: ExportAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let exported = store.export(&organization, &directory).await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(exported?.into())
-            }
-            Reached::Server(socket) => {
-                let asked = ExportRequest {
-                    organization,
-                    directory: directory.clone(),
-                };
-                socket.post("export", &asked).await
-            }
-        }
+    let asked = ExportRequest {
+        organization,
+        directory: directory.clone(),
+    };
+    let exported: ExportAnswer = ask(options, "export", asked, async |store, asked| {
+        let exported = store.export(&asked.organization, &asked.directory);
+        Ok(exported.await?.into())
     })?;
     tell(
         context,

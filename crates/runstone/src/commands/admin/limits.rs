@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runstone_server::admin_socket::{LimitAnswer, LimitsRequest, limits_in};
 use serde_json::json;
 
-use super::{Reached, check_output, existing, reach, tell};
+use super::{ask, check_output, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::{Flag, OUTPUT};
@@ -56,15 +56,8 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         organization: context.arguments.first().cloned(),
         set,
     };
-    let limits: Vec<LimitAnswer> = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let limits = limits_in(&store, asked).await;
-                store.close().await;
-                limits.map_err(anyhow::Error::msg)
-            }
-            Reached::Server(socket) => socket.post("limits", &asked).await,
-        }
+    let limits: Vec<LimitAnswer> = ask(options, "limits", asked, async |store, asked| {
+        limits_in(store, asked).await.map_err(anyhow::Error::msg)
     })?;
     let lines: Vec<String> = limits
         .iter()

@@ -29,7 +29,7 @@ use crate::context::Context;
 use crate::server;
 
 /// How an open store is reached.
-pub enum Reached {
+enum Reached {
     /// This process opened it.
     Store(Store),
     /// A running server has it open.
@@ -37,7 +37,7 @@ pub enum Reached {
 }
 
 /// The administration socket of a running server.
-pub struct Socket {
+struct Socket {
     client: reqwest::Client,
 }
 
@@ -51,7 +51,7 @@ impl Socket {
     }
 
     /// Asks the server.
-    pub async fn post<A: DeserializeOwned>(
+    async fn post<A: DeserializeOwned>(
         &self,
         path: &str,
         asked: &impl Serialize,
@@ -78,8 +78,28 @@ impl Socket {
     }
 }
 
+/// Has the store do something: by `here` if this process can open it, else by the running server
+/// that has it open, asked at `path` of its socket.
+pub fn ask<Q: Serialize, A: DeserializeOwned>(
+    options: Options,
+    path: &str,
+    asked: Q,
+    here: impl AsyncFnOnce(&Store, Q) -> anyhow::Result<A>,
+) -> anyhow::Result<A> {
+    server::runtime()?.block_on(async {
+        match reach(options).await? {
+            Reached::Store(store) => {
+                let done = here(&store, asked).await;
+                store.close().await;
+                done
+            }
+            Reached::Server(socket) => socket.post(path, &asked).await,
+        }
+    })
+}
+
 /// Opens the store, or reaches the server that has it open.
-pub async fn reach(options: Options) -> anyhow::Result<Reached> {
+async fn reach(options: Options) -> anyhow::Result<Reached> {
     let directory = match &options.engine {
         Engine::Sqlite { directory } => Some(directory.clone()),
         Engine::Postgres { .. } => None,

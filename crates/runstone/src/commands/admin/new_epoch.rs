@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use runstone_server::admin_socket::{EpochAnswer, NewEpochRequest};
 use serde_json::json;
 
-use super::{Reached, check_output, existing, reach, tell};
+use super::{ask, check_output, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::{Flag, OUTPUT};
@@ -33,22 +33,13 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         "_server" => String::new(),
         name => name.to_owned(),
     });
-    let reason = context.values.text("reason").to_owned();
-    let begun: Vec<EpochAnswer> = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let begun = store.new_epoch(organization.as_deref(), &reason).await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(begun?.into_iter().map(EpochAnswer::from).collect())
-            }
-            Reached::Server(socket) => {
-                let asked = NewEpochRequest {
-                    organization,
-                    reason,
-                };
-                socket.post("new-epoch", &asked).await
-            }
-        }
+    let asked = NewEpochRequest {
+        organization,
+        reason: context.values.text("reason").to_owned(),
+    };
+    let begun: Vec<EpochAnswer> = ask(options, "new-epoch", asked, async |store, asked| {
+        let begun = store.new_epoch(asked.organization.as_deref(), &asked.reason);
+        Ok(begun.await?.into_iter().map(EpochAnswer::from).collect())
     })?;
     let lines: Vec<String> = begun
         .iter()

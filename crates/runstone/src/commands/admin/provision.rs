@@ -7,7 +7,7 @@ use runstone_server::admin_socket::{ProvisionAnswer, ProvisionRequest};
 use runstone_server::provision::Plan;
 use serde_json::json;
 
-use super::{Reached, check_output, reach, tell};
+use super::{ask, check_output, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::OUTPUT;
@@ -40,20 +40,12 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     })
     .map_err(|error| anyhow::Error::new(error).context(format!("provision file {path}")))?;
     let options = server::options(&context.values, &context.process)?;
-    let applied: ProvisionAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let applied = plan.apply(&store).await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(applied?.into())
-            }
-            Reached::Server(socket) => {
-                let variables = used.take();
-                socket
-                    .post("provision", &ProvisionRequest { yaml, variables })
-                    .await
-            }
-        }
+    let asked = ProvisionRequest {
+        variables: used.take(),
+        yaml,
+    };
+    let applied: ProvisionAnswer = ask(options, "provision", asked, async |store, _| {
+        Ok(plan.apply(store).await?.into())
     })?;
     tell(
         context,

@@ -3,7 +3,7 @@
 use runstone_server::admin_socket::{RotateAnswer, RotateRequest};
 use serde_json::json;
 
-use super::{Reached, check_output, existing, reach, tell};
+use super::{ask, check_output, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::OUTPUT;
@@ -29,19 +29,9 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         "_server" => String::new(),
         name => name.to_owned(),
     };
-    let rotated: RotateAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let done = store.rotate_key(&organization).await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(done?.into())
-            }
-            Reached::Server(socket) => {
-                socket
-                    .post("rotate-key", &RotateRequest { organization })
-                    .await
-            }
-        }
+    let asked = RotateRequest { organization };
+    let rotated: RotateAnswer = ask(options, "rotate-key", asked, async |store, asked| {
+        Ok(store.rotate_key(&asked.organization).await?.into())
     })?;
     tell(
         context,

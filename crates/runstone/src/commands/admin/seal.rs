@@ -3,7 +3,7 @@
 use runstone_server::admin_socket::SealAnswer;
 use serde_json::json;
 
-use super::{Reached, check_output, count, existing, reach, tell};
+use super::{ask, check_output, count, existing, tell};
 use crate::context::Context;
 use crate::grammar::command::{Command, Needs};
 use crate::grammar::flag::OUTPUT;
@@ -22,15 +22,9 @@ pub static COMMAND: Command = Command {
 
 fn run(context: &mut Context) -> anyhow::Result<()> {
     let options = existing(context)?;
-    let sealed: SealAnswer = server::runtime()?.block_on(async {
-        match reach(options).await? {
-            Reached::Store(store) => {
-                let bundles = store.seal_all().await;
-                store.close().await;
-                Ok::<_, anyhow::Error>(SealAnswer { bundles: bundles? })
-            }
-            Reached::Server(socket) => socket.post("seal", &()).await,
-        }
+    let sealed: SealAnswer = ask(options, "seal", (), async |store, ()| {
+        let bundles = store.seal_all().await?;
+        Ok(SealAnswer { bundles })
     })?;
     tell(
         context,
