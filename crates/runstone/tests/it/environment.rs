@@ -71,7 +71,7 @@ impl World {
                 .await;
             server
         });
-        for name in ["home", "work/fold/a", "temp"] {
+        for name in ["home", "tree/fold/a", "temp"] {
             std::fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let mut world = Self {
@@ -153,12 +153,12 @@ impl World {
 
     /// Writes a file in the working directory, with a fixed time of change.
     pub fn write(&self, name: &str, content: &str) {
-        let path = self.folder.path().join("work").join(name);
+        let path = self.folder.path().join("tree").join(name);
         std::fs::write(&path, content).unwrap();
         let seconds = 1_772_359_200;
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         let mut place = path.as_path();
-        while place.starts_with(self.folder.path().join("work")) {
+        while place.starts_with(self.folder.path().join("tree")) {
             std::fs::File::open(place)
                 .unwrap()
                 .set_modified(time)
@@ -179,7 +179,7 @@ impl World {
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(extra.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.folder.path().join("work"))
+            .current_dir(self.folder.path().join("tree"))
             .stdin(Stdio::null())
             .output()
             .unwrap()
