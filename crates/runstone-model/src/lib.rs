@@ -5,8 +5,10 @@
 //! arguments; facts arrive in a [`view::View`] and leave as values.
 
 pub mod annotation;
+pub mod attestation;
 pub mod canonical;
 pub mod command;
+pub mod compliance;
 pub mod decide;
 pub mod event;
 pub mod expression;
@@ -21,4 +23,5 @@ pub mod read;
 pub mod report;
 pub mod role;
 pub mod state;
+pub mod template;
 pub mod view;

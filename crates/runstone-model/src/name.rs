@@ -68,6 +68,9 @@ impl NameError {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $sort:literal, $pattern:literal, $rest:literal, $reserved:expr) => {
+        name! { $(#[$doc])* $name, $sort, $pattern, b"", $rest, $reserved }
+    };
+    ($(#[$doc:meta])* $name:ident, $sort:literal, $pattern:literal, $first:literal, $rest:literal, $reserved:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -79,7 +82,8 @@ macro_rules! name {
             /// The name written as `text`.
             pub fn parse(text: &str) -> Result<Self, NameError> {
                 let mut bytes = text.bytes();
-                let fits = bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
+                let starts = |first: u8| first.is_ascii_alphanumeric() || $first.contains(&first);
+                let fits = bytes.next().is_some_and(starts)
                     && bytes.all(|byte| byte.is_ascii_alphanumeric() || $rest.contains(&byte));
                 let reserved: &[&str] = $reserved;
                 if !fits {
@@ -163,6 +167,27 @@ name! {
 name! {
     /// Key of a tag.
     TagKey, "tag key", r"^[a-zA-Z0-9][a-zA-Z0-9\-_\.~]*$", b"-_.~", &[]
+}
+name! {
+    /// Name of a flow.
+    FlowName, "flow name", r"^[a-zA-Z0-9][a-zA-Z0-9\.\-_~]*$", b".-_~", &[]
+}
+name! {
+    /// Name of a trail, unique in its flow.
+    TrailName, "trail name", r"^[a-zA-Z0-9][a-zA-Z0-9\-_.~]*$", b".-_~", &[]
+}
+name! {
+    /// Name under which a template knows an artifact.
+    ReferenceName, "artifact name", r"^[a-zA-Z0-9\-_]+$", b"-_", b"-_", &[]
+}
+name! {
+    /// Name of an attestation, and of an artifact that one is meant for.
+    AttestationName, "attestation name", r"^[a-zA-Z0-9\-_,]+$", b"-_,", b"-_,", &[]
+}
+name! {
+    /// Name of a custom type of attestation, without `custom:`. A full stop is accepted although
+    /// the contracted pattern does not show it, because the published client allows it.
+    TypeName, "attestation type name", r"^[a-zA-Z0-9][a-zA-Z0-9\-_~]*$", b".-_~", &[]
 }
 
 macro_rules! kinds {
