@@ -19,6 +19,7 @@ pub mod interval;
 pub mod limit;
 pub mod name;
 pub mod project;
+pub mod provenance;
 pub mod read;
 pub mod report;
 pub mod role;

@@ -1,6 +1,8 @@
-//! The names of kinds, as they are spelled in statuses, templates and paths.
+//! The names of kinds, as they are spelled in statuses and in templates.
 
 use std::fmt;
+
+use super::KINDS;
 
 /// What starts the kind of a custom type.
 pub const CUSTOM: &str = "custom:";
@@ -13,9 +15,6 @@ pub const DECISION_IN_TEMPLATES: &str = "decision";
 /// A changed mind about an attestation.
 pub const OVERRIDE: &str = "override";
 
-/// The kinds of tools, in the order in which errors list them.
-pub const TOOLS: [&str; 6] = ["generic", "junit", "snyk", "pull_request", "jira", "sonar"];
-
 /// What a template demands of the kind of an attestation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Demand {
@@ -25,13 +24,18 @@ pub enum Demand {
     Kind(String),
 }
 
+/// The kinds of tools: those that a template names as they are.
+fn tools() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().filter(|kind| kind.tool).map(|kind| kind.path)
+}
+
 impl Demand {
     /// Reads the spelling of templates; none = no such kind.
     pub fn from_template(text: &str) -> Option<Self> {
         match text {
             "*" => Some(Self::Any),
             DECISION_IN_TEMPLATES => Some(Self::Kind(DECISION.to_owned())),
-            _ if TOOLS.contains(&text) || text.starts_with(CUSTOM) => {
+            _ if text.starts_with(CUSTOM) || tools().any(|tool| tool == text) => {
                 Some(Self::Kind(text.to_owned()))
             }
             _ => None,
@@ -65,9 +69,7 @@ impl Demand {
 
     /// What a template may write, for error texts.
     pub fn choices() -> impl Iterator<Item = &'static str> {
-        TOOLS
-            .into_iter()
-            .chain(["custom:<name>", DECISION_IN_TEMPLATES, "*"])
+        tools().chain(["custom:<name>", DECISION_IN_TEMPLATES, "*"])
     }
 }
 
