@@ -9,6 +9,7 @@ pub mod attestation;
 pub mod canonical;
 pub mod command;
 pub mod compliance;
+pub mod custom_type;
 pub mod decide;
 pub mod event;
 pub mod expression;

@@ -65,6 +65,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap_*", &["runstone"]),
     ("anyhow", &["runstone"]),
     ("regorus", &["runstone"]),
+    ("jaq-*", &["runstone-model"]),
+    ("jsonschema", &["runstone-model"]),
     ("indicatif", &["runstone"]),
     ("oci-client", &["runstone-fingerprint"]),
     ("bollard", &["runstone-collect"]),
