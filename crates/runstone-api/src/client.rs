@@ -84,7 +84,16 @@ pub struct FilePart {
     /// Base name shown to the server.
     pub file_name: String,
     /// The content.
-    pub content: Vec<u8>,
+    pub content: Content,
+}
+
+/// What a file consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The file at this path, read anew for each attempt and never as a whole.
+    File(std::path::PathBuf),
 }
 
 /// What a request carries.
@@ -284,7 +293,8 @@ impl Client {
                     let said = failure_message(&body);
                     (retry_after, Failure::Answer { status, said })
                 }
-                Err(error) => {
+                Err(AttemptError::File(reason)) => return Err(ClientError::Setup(reason)),
+                Err(AttemptError::Http(error)) => {
                     let failure = Failure::Transport(self.transport_text(call, &error));
                     if is_permanent(&error) {
                         return Err(ClientError::GaveUp(gave_up(call, attempts, &failure)));
@@ -309,7 +319,7 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call) -> Result<reqwest::Response, reqwest::Error> {
+    async fn attempt(&self, call: &Call) -> Result<reqwest::Response, AttemptError> {
         let mut request = self
             .http
             .request(call.method.clone(), &call.url)
@@ -326,7 +336,8 @@ impl Client {
             Payload::Multipart { field, json, file } => {
                 let mut form = reqwest::multipart::Form::new().text(field.clone(), json.clone());
                 if let Some(file) = file {
-                    let part = reqwest::multipart::Part::bytes(file.content.clone())
+                    let part = file_part(&file.content)
+                        .await?
                         .file_name(file.file_name.clone())
                         .mime_str("application/octet-stream")?;
                     form = form.part(file.field.clone(), part);
@@ -334,35 +345,16 @@ impl Client {
                 request.multipart(form)
             }
         };
-        request.send().await
+        Ok(request.send().await?)
     }
 
     /// The reason of a transport error, in the words that scripts know for the common ones.
     fn transport_text(&self, call: &Call, error: &reqwest::Error) -> String {
-        let refused = causes(error).any(|cause| {
-            cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-        });
-        let target = self.options.proxy.as_deref().unwrap_or(&call.url);
-        if refused && let Ok(target) = url::Url::parse(target) {
-            let via = match self.options.proxy {
-                Some(_) => "proxyconnect tcp: ",
-                None => "",
-            };
-            return format!(
-                "{via}dial tcp {}:{}: connect: connection refused",
-                target.host_str().unwrap_or_default(),
-                target.port_or_known_default().unwrap_or_default()
-            );
-        }
-        let scheme = url::Url::parse(&call.url)
-            .map(|url| url.scheme().to_owned())
-            .unwrap_or_default();
-        if matches!(scheme.as_str(), "http" | "https") {
-            innermost(error)
-        } else {
-            format!("unsupported protocol scheme \"{scheme}\"")
+        match &self.options.proxy {
+            Some(proxy) if is_refused(error) => {
+                format!("proxyconnect tcp: {}", transport_reason(proxy, error))
+            }
+            _ => transport_reason(&call.url, error),
         }
     }
 
@@ -374,6 +366,33 @@ impl Client {
             .saturating_mul(factor)
             .min(DELAY_MAX)
     }
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    /// The request could not be sent or the answer not be read.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// The file to be sent cannot be read.
+    #[error("{0}")]
+    File(String),
+}
+
+/// The part of a multipart request that holds a file.
+async fn file_part(content: &Content) -> Result<reqwest::multipart::Part, AttemptError> {
+    let path = match content {
+        Content::Bytes(bytes) => return Ok(reqwest::multipart::Part::bytes(bytes.clone())),
+        Content::File(path) => path,
+    };
+    let failed =
+        |error: std::io::Error| AttemptError::File(format!("open {}: {error}", path.display()));
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
+    let length = file.metadata().await.map_err(failed)?.len();
+    Ok(reqwest::multipart::Part::stream_with_length(
+        reqwest::Body::from(file),
+        length,
+    ))
 }
 
 /// Why the last attempt was not final.
@@ -442,6 +461,33 @@ fn is_permanent(error: &reqwest::Error) -> bool {
         });
         matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
     })
+}
+
+/// Whether somebody was there and did not want to talk.
+fn is_refused(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+/// Why the call of `url` brought no answer, in the words that scripts know for the common reasons.
+pub fn transport_reason(url: &str, error: &reqwest::Error) -> String {
+    let target = url::Url::parse(url);
+    if is_refused(error)
+        && let Ok(target) = &target
+    {
+        return format!(
+            "dial tcp {}:{}: connect: connection refused",
+            target.host_str().unwrap_or_default(),
+            target.port_or_known_default().unwrap_or_default()
+        );
+    }
+    match target.as_ref().map_or("", url::Url::scheme) {
+        "http" | "https" => innermost(error),
+        scheme => format!("unsupported protocol scheme \"{scheme}\""),
+    }
 }
 
 /// The error's sources, the nearest first.

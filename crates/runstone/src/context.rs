@@ -15,7 +15,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use runstone_api::client::{
-    Answer, Call, Client, ClientError, ClientOptions, Method, Payload, Trace, url, with_query,
+    Answer, Call, Client, ClientError, ClientOptions, Content, FilePart, Method, Payload, Trace,
+    url, with_query,
 };
 use serde_json::Value;
 
@@ -270,17 +271,21 @@ impl Context {
         with_query(&self.url(&all), query)
     }
 
+    /// The first pause between two attempts; a second, but for tests.
+    pub fn first_delay(&self) -> Duration {
+        self.process
+            .environment
+            .get("RUNSTONE_TEST_RETRY_MS")
+            .and_then(|text| text.parse().ok())
+            .map_or(Duration::from_secs(1), Duration::from_millis)
+    }
+
     fn client(&self) -> Result<&Client, ClientError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let text = |name: &str| Some(self.values.text(name).to_owned()).filter(|t| !t.is_empty());
-        let first_delay = self
-            .process
-            .environment
-            .get("RUNSTONE_TEST_RETRY_MS")
-            .and_then(|text| text.parse().ok())
-            .map_or(Duration::from_secs(1), Duration::from_millis);
+        let first_delay = self.first_delay();
         let client = Client::new(ClientOptions {
             token: text("api-token"),
             retries: u32::try_from(self.values.int("max-api-retries")).unwrap_or_default(),
@@ -342,7 +347,7 @@ impl Context {
             self.print(&format!(
                 "############### THIS IS A DRY-RUN  ###############\nthe request would have been sent to: {}\n{}",
                 call.url,
-                shown_payload(&call.payload, "this is the payload that would be sent in a real run:")
+                self.shown_payload(&call.payload, "this is the payload that would be sent in a real run:")
             ));
             return Ok(None);
         }
@@ -351,10 +356,31 @@ impl Context {
                 "############### PAYLOAD ###############\npayload sent to: {} {}\n{}",
                 call.method,
                 call.url,
-                shown_payload(&call.payload, "this is the payload being sent:")
+                self.shown_payload(&call.payload, "this is the payload being sent:")
             ));
         }
         Ok(Some(self.send(&call)?))
+    }
+
+    /// The payload as a dry run and debug show it. The published client spells some characters as
+    /// its JSON library does.
+    fn shown_payload(&self, payload: &Payload, sentence: &str) -> String {
+        let indented = |json: &str| {
+            let text =
+                json::indented(json.as_bytes(), 4).expect("payloads are made by a JSON serializer");
+            if self.is_compat() {
+                json::escaped_for_html(&text)
+            } else {
+                text
+            }
+        };
+        match payload {
+            Payload::None => format!("{sentence} \n null\n"),
+            Payload::Json(json) => format!("{sentence} \n {}\n", indented(json)),
+            Payload::Multipart { field, json, .. } => {
+                format!("{sentence}\nField: {field}, Value: {}\n", indented(json))
+            }
+        }
     }
 
     /// Prints an answer in the format that `--output` names: the body re-indented, or what `table`
@@ -376,6 +402,55 @@ impl Context {
             other => anyhow::bail!("unsupported output format: {other}"),
         }
         Ok(())
+    }
+
+    /// Sends a write of one JSON text and at most one file as multipart, or shows what would be
+    /// sent. Nothing is returned for a dry run.
+    pub fn write_multipart(
+        &self,
+        method: Method,
+        url: String,
+        json: &Value,
+        file: Option<FilePart>,
+    ) -> anyhow::Result<Option<Answer>> {
+        self.write_call(Call::new(
+            method,
+            url,
+            Payload::Multipart {
+                field: "data_json".into(),
+                json: json.to_string(),
+                file,
+            },
+        ))
+    }
+
+    /// The file at `path` as a part named `field`. One that cannot be read is told with the request
+    /// it was meant for, before anything is sent.
+    pub fn file_part(
+        &self,
+        field: &str,
+        path: &str,
+        method: &Method,
+        url: &str,
+    ) -> anyhow::Result<FilePart> {
+        let path = Path::new(path);
+        std::fs::File::open(path)
+            .and_then(|file| file.metadata())
+            .map_err(|error| {
+                anyhow::anyhow!(
+                    "failed to create a {method} request to {url} : open {}: {}",
+                    path.display(),
+                    crate::evidence::reason(&error)
+                )
+            })?;
+        Ok(FilePart {
+            field: field.to_owned(),
+            file_name: path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            content: Content::File(path.to_owned()),
+        })
     }
 
     /// Fetches `url` and shows the answer.
@@ -422,16 +497,3 @@ pub fn parse(body: &[u8]) -> anyhow::Result<Value> {
         .map_err(|error| anyhow::Error::msg(runstone_api::client::not_json(body, &error)))
 }
 
-/// The payload as a dry run and debug show it.
-fn shown_payload(payload: &Payload, sentence: &str) -> String {
-    let indented = |json: &str| {
-        json::indented(json.as_bytes(), 4).expect("payloads are made by a JSON serializer")
-    };
-    match payload {
-        Payload::None => format!("{sentence} \n null\n"),
-        Payload::Json(json) => format!("{sentence} \n {}\n", indented(json)),
-        Payload::Multipart { field, json, .. } => {
-            format!("{sentence}\nField: {field}, Value: {}\n", indented(json))
-        }
-    }
-}

@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod context;
+mod evidence;
 mod grammar;
 mod output;
 mod run;

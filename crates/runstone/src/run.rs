@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use crate::config::{self, Local, Undecryptable};
 use crate::context::{Context, Process, Streams, WithUsage, usage_error};
+use crate::evidence::ci;
 use crate::grammar::command::{Needs, Node, Tree};
 use crate::grammar::flag::SCALING_DEPRECATED;
 use crate::grammar::help;
@@ -52,7 +53,12 @@ pub fn run(process: Process, words: &[String]) -> ExitCode {
         Err(error) => {
             say_deprecations(&streams, &process, error.at, &error.notes);
             let line = match error.at {
-                Some(node) => format!("Error: [{}] {}\n", tree.spelled_path(node), error.message),
+                Some(node) => format!(
+                    "Error: [{}{}] {}\n",
+                    tree.spelled_path(node),
+                    error.scope,
+                    error.message
+                ),
                 None => format!("Error: {}\n", error.message),
             };
             return fail(&streams, &line, error.dry_run);
@@ -93,10 +99,10 @@ fn fail(streams: &Streams, line: &str, dry_run: bool) -> ExitCode {
 }
 
 fn say_deprecations(streams: &Streams, process: &Process, at: Option<Node>, notes: &[Note]) {
-    if let Some(Node::Command(command)) = at
-        && let Some(text) = command.deprecated
+    if let Some(node) = at
+        && let Some(text) = node.deprecated()
     {
-        let name = command.path.last().copied().unwrap_or_default();
+        let name = node.name();
         let text = text.replace(COMPAT_NAME, process.program);
         streams.err(&format!("Command \"{name}\" is deprecated, {text}\n"));
     }
@@ -124,13 +130,11 @@ fn context(invocation: &Invocation, process: &Rc<Process>, streams: Streams) -> 
 
 /// The message with the command's name, flow and trail, and the usage line if it wants one.
 fn error_text(context: &Context, error: &anyhow::Error) -> String {
-    let mut text = format!("[{}", context.command.spelled_path(context.program()));
-    for name in ["flow", "trail"] {
-        let value = context.values.text(name);
-        if !value.is_empty() {
-            let _ = write!(text, " {name}={value}");
-        }
-    }
+    let mut text = format!(
+        "[{}{}",
+        context.command.spelled_path(context.program()),
+        context.values.scope()
+    );
     // anyhow's plain form leaves the causes out, its alternate one joins them.
     let _ = write!(text, "] {error:#}");
     if error.is::<WithUsage>() {
@@ -147,6 +151,7 @@ fn error_text(context: &Context, error: &anyhow::Error) -> String {
 fn run_once(context: &mut Context) -> anyhow::Result<()> {
     bind(context)?;
     let command = context.command;
+    (command.check_first)(context)?;
     if command.needs == Needs::Organization {
         for name in ["org", "api-token"] {
             if context.values.text(name).is_empty() {
@@ -167,6 +172,21 @@ fn run_once(context: &mut Context) -> anyhow::Result<()> {
     (command.check)(context)?;
     if let Some(message) = context.values.missing() {
         anyhow::bail!(message);
+    }
+    for group in command.groups {
+        let mut given: Vec<&str> = group
+            .iter()
+            .copied()
+            .filter(|name| context.values.is_given(name))
+            .collect();
+        if given.len() > 1 {
+            given.sort_unstable();
+            anyhow::bail!(
+                "if any flags in the group [{}] are set none of the others can be; [{}] were all set",
+                group.join(" "),
+                given.join(" ")
+            );
+        }
     }
     (command.run)(context)
 }
@@ -205,6 +225,7 @@ fn bind(context: &mut Context) -> anyhow::Result<()> {
     let file = file.map(|file| (file.path, file.keys));
     sources::bind(&mut context.values, &process.environment, file.as_ref())
         .map_err(anyhow::Error::msg)?;
+    ci::set_defaults(&mut context.values, &process.environment);
     decrypt_token(context);
     if !is_config {
         use_local_server(&mut context.values, &process);

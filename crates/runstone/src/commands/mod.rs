@@ -5,21 +5,45 @@
 //! nothing about the domain.
 
 mod artifact;
+mod attesting;
 mod moments;
+mod pull_requests;
 mod reporting;
 mod watch;
 
 mod admin;
 mod archive {
+    pub mod attestation_type;
+    pub mod control;
     pub mod environment;
+    pub mod flow;
 }
 mod assert {
+    pub mod artifact;
+    pub mod pullrequest;
     pub mod status;
+}
+mod attest {
+    pub mod artifact;
+    pub mod custom;
+    pub mod decision;
+    pub mod generic;
+    pub mod jira;
+    pub mod junit;
+    pub mod override_;
+    pub mod pullrequest;
+    pub mod snyk;
+}
+mod begin {
+    pub mod trail;
 }
 mod completion;
 mod config;
 mod create {
+    pub mod attestation_type;
+    pub mod control;
     pub mod environment;
+    pub mod flow;
 }
 mod dev;
 mod diff {
@@ -27,21 +51,38 @@ mod diff {
 }
 mod fingerprint;
 mod get {
+    pub mod artifact;
+    pub mod attestation;
+    pub mod attestation_type;
+    pub mod control;
     pub mod environment;
+    pub mod flow;
+    pub mod repo;
     pub mod snapshot;
+    pub mod trail;
 }
 mod join {
     pub mod environment;
 }
 mod list {
+    pub mod artifacts;
+    pub mod attestation_types;
+    pub mod controls;
     pub mod environments;
+    pub mod flows;
+    pub mod repos;
     pub mod snapshots;
+    pub mod trails;
 }
 mod log {
     pub mod environment;
 }
 mod rename {
     pub mod environment;
+    pub mod flow;
+}
+mod report {
+    pub mod artifact;
 }
 mod search;
 mod serve;
@@ -54,6 +95,12 @@ mod snapshot {
 }
 mod status;
 mod tag;
+mod unarchive {
+    pub mod control;
+}
+mod update {
+    pub mod control;
+}
 mod verify;
 pub mod version;
 
@@ -74,21 +121,60 @@ static COMMANDS: &[&Command] = &[
     &admin::restore::COMMAND,
     &admin::rotate_key::COMMAND,
     &admin::seal::COMMAND,
+    &archive::attestation_type::COMMAND,
+    &archive::control::COMMAND,
     &archive::environment::COMMAND,
+    &archive::flow::COMMAND,
+    &assert::artifact::COMMAND,
+    &assert::pullrequest::azure::COMMAND,
+    &assert::pullrequest::bitbucket::COMMAND,
+    &assert::pullrequest::github::COMMAND,
+    &assert::pullrequest::gitlab::COMMAND,
     &assert::status::COMMAND,
+    &attest::artifact::COMMAND,
+    &attest::custom::COMMAND,
+    &attest::decision::COMMAND,
+    &attest::generic::COMMAND,
+    &attest::jira::COMMAND,
+    &attest::junit::COMMAND,
+    &attest::override_::COMMAND,
+    &attest::pullrequest::azure::COMMAND,
+    &attest::pullrequest::bitbucket::COMMAND,
+    &attest::pullrequest::github::COMMAND,
+    &attest::pullrequest::gitlab::COMMAND,
+    &attest::snyk::COMMAND,
+    &begin::trail::COMMAND,
     &completion::COMMAND,
     &config::COMMAND,
+    &create::attestation_type::COMMAND,
+    &create::control::COMMAND,
     &create::environment::COMMAND,
+    &create::flow::COMMAND,
     &dev::COMMAND,
     &diff::snapshots::COMMAND,
     &fingerprint::COMMAND,
+    &get::artifact::COMMAND,
+    &get::attestation::COMMAND,
+    &get::attestation_type::COMMAND,
+    &get::control::COMMAND,
     &get::environment::COMMAND,
+    &get::flow::COMMAND,
+    &get::repo::COMMAND,
     &get::snapshot::COMMAND,
+    &get::trail::COMMAND,
     &join::environment::COMMAND,
+    &list::artifacts::COMMAND,
+    &list::attestation_types::COMMAND,
+    &list::controls::COMMAND,
     &list::environments::COMMAND,
+    &list::flows::COMMAND,
+    &list::repos::COMMAND,
     &list::snapshots::COMMAND,
+    &list::trails::COMMAND,
     &log::environment::COMMAND,
     &rename::environment::COMMAND,
+    &rename::flow::COMMAND,
+    &report::artifact::COMMAND,
     &search::COMMAND,
     &serve::COMMAND,
     &snapshot::docker::COMMAND,
@@ -98,9 +184,14 @@ static COMMANDS: &[&Command] = &[
     &snapshot::server::COMMAND,
     &status::COMMAND,
     &tag::COMMAND,
+    &unarchive::control::COMMAND,
+    &update::control::COMMAND,
     &verify::COMMAND,
     &version::COMMAND,
 ];
+
+/// What else a pull request is called.
+const PULL_REQUEST: &[&str] = &["pr", "pull_request", "mr", "mergerequest", "merge_request"];
 
 /// Every verb with further words, with its aliases.
 static GROUPS: &[Group] = &[
@@ -111,6 +202,18 @@ static GROUPS: &[Group] = &[
         &[],
         "Check something and exit with a code other than 0 if it does not hold.",
     ),
+    group(
+        &["assert", "pullrequest"],
+        PULL_REQUEST,
+        "Exit with a code other than 0 unless a commit has pull requests.",
+    ),
+    group(&["attest"], &[], "State evidence about trails and artifacts."),
+    group(
+        &["attest", "pullrequest"],
+        PULL_REQUEST,
+        "State the pull requests of a commit.",
+    ),
+    group(&["begin"], &["start", "init"], "Begin things."),
     group(&["create"], &["c", "cr"], "Create things."),
     group(&["diff"], &[], "Compare things."),
     group(&["get"], &["g"], "Show one thing."),
@@ -119,10 +222,20 @@ static GROUPS: &[Group] = &[
     group(&["log"], &["lo"], "Show what happened."),
     group(&["rename"], &["re"], "Rename things."),
     Group {
+        path: &["report"],
+        aliases: &[],
+        about: "State things as scripts older than trails do.",
+        flags: &[],
+        deprecated: Some("this command is deprecated and will be removed in a future release."),
+    },
+    group(&["unarchive"], &[], "Take things out of the archive."),
+    group(&["update"], &["u", "up"], "Change things."),
+    Group {
         path: &["snapshot"],
         aliases: &[],
         about: "Report what runs.",
         flags: AUTO,
+        deprecated: None,
     },
 ];
 
@@ -136,6 +249,7 @@ const fn group(
         aliases,
         about,
         flags: &[],
+        deprecated: None,
     }
 }
 

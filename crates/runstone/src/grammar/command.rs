@@ -23,6 +23,8 @@ pub enum Arguments {
         expect(dead_code, reason = "part of the vocabulary of arguments")
     )]
     AtLeast(usize),
+    /// Any number; the command counts them itself.
+    Any,
     /// Exactly one of these words.
     OneOf(&'static [&'static str]),
 }
@@ -35,6 +37,7 @@ impl Arguments {
             Self::None => words
                 .first()
                 .map(|word| format!("unknown command {} for \"{path}\"", quoted(word))),
+            Self::Any => None,
             Self::Zero => Self::Exactly(0).refuse(path, words),
             Self::Exactly(wanted) => {
                 (count != wanted).then(|| format!("accepts {wanted} arg(s), received {count}"))
@@ -85,10 +88,16 @@ pub struct Command {
     pub needs: Needs,
     /// Flags of which at most one may be given, checked by the command itself.
     pub only_one_of: &'static [&'static [&'static str]],
+    /// Flags of which at most one may be given, checked after the required ones.
+    pub groups: &'static [&'static [&'static str]],
+    /// Its own checks before anything else is looked at.
+    pub check_first: fn(&Context) -> anyhow::Result<()>,
     /// Its own checks, before required flags are looked at.
     pub check: fn(&Context) -> anyhow::Result<()>,
     /// What is said when it is used, if nobody should use it any more.
     pub deprecated: Option<&'static str>,
+    /// Not shown in help and completion.
+    pub hidden: bool,
     /// What it does.
     pub run: fn(&mut Context) -> anyhow::Result<()>,
 }
@@ -105,8 +114,11 @@ impl Command {
         flags: &[],
         needs: Needs::Organization,
         only_one_of: &[],
+        groups: &[],
+        check_first: |_| Ok(()),
         check: |_| Ok(()),
         deprecated: None,
+        hidden: false,
         run: |_| Ok(()),
     };
 
@@ -142,6 +154,8 @@ pub struct Group {
     pub about: &'static str,
     /// Flags of all commands below it.
     pub flags: &'static [Flag],
+    /// What is said when one of them is used, if nobody should use them any more.
+    pub deprecated: Option<&'static str>,
 }
 
 /// All commands and groups, under the name the program was called by.
@@ -187,6 +201,20 @@ impl Node {
             Self::Root => &[],
             Self::Group(group) => group.aliases,
             Self::Command(command) => command.aliases,
+        }
+    }
+
+    /// Whether help and completion leave it out.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Command(command) if command.hidden)
+    }
+
+    /// What is said when it is used, if nobody should use it any more.
+    pub fn deprecated(self) -> Option<&'static str> {
+        match self {
+            Self::Root => None,
+            Self::Group(group) => group.deprecated,
+            Self::Command(command) => command.deprecated,
         }
     }
 

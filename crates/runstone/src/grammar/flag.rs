@@ -1,5 +1,7 @@
 //! What a flag is, and the flags that many commands share.
 
+use crate::evidence::ci::Fact;
+
 /// What a flag's value means and how it is read (`cli.md` conventions: s, i, f, b, S, A, M).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -40,6 +42,8 @@ pub struct Flag {
     pub deprecated: Option<&'static str>,
     /// The flag whose value this one really sets (`--e` for `--exclude`).
     pub same_as: Option<&'static str>,
+    /// What of a CI job's environment is its default.
+    pub ci: Option<Fact>,
     /// One line of help.
     pub help: &'static str,
 }
@@ -57,6 +61,7 @@ impl Flag {
             hidden: false,
             deprecated: None,
             same_as: None,
+            ci: None,
             help,
         }
     }
@@ -115,6 +120,12 @@ impl Flag {
     /// Makes the flag set the value of another one.
     pub const fn same_as(mut self, name: &'static str) -> Self {
         self.same_as = Some(name);
+        self
+    }
+
+    /// Gives a default that the CI system knows. A required flag that has one is not missed.
+    pub const fn ci(mut self, fact: Fact) -> Self {
+        self.ci = Some(fact);
         self
     }
 
@@ -184,6 +195,18 @@ pub const PAGE: &[Flag] = &[
     )
     .short('n')
     .default("15"),
+];
+
+/// The same with more items on a page.
+pub const PAGE_20: &[Flag] = &[
+    Flag::new("page", Kind::Int, "[defaulted] The page number.").default("1"),
+    Flag::new(
+        "page-limit",
+        Kind::Int,
+        "[defaulted] The number of items per page.",
+    )
+    .short('n')
+    .default("20"),
 ];
 
 /// `-t, --artifact-type`.

@@ -60,6 +60,7 @@ fn clap_node(tree: &Tree, node: Node) -> clap::Command {
 
 fn clap_command(clap: clap::Command, command: &'static Command, tree: &Tree) -> clap::Command {
     let mut clap = clap
+        .hide(command.hidden)
         .visible_aliases(command.aliases.iter().copied())
         .override_usage(command.usage_line(tree.program))
         .args(

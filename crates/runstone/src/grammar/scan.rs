@@ -41,6 +41,8 @@ pub struct Note {
 pub struct ScanError {
     /// Where in the tree; nothing: the complaint stands without the command's name.
     pub at: Option<Node>,
+    /// What the command is about, as far as it was read.
+    pub scope: String,
     /// The complaint.
     pub message: String,
     /// Whether `--dry-run` stood before the fault, which makes it harmless.
@@ -53,6 +55,7 @@ impl ScanError {
     fn new(at: Option<Node>, message: String) -> Self {
         Self {
             at,
+            scope: String::new(),
             message,
             dry_run: false,
             notes: Vec::new(),
@@ -84,8 +87,10 @@ pub fn scan(tree: &Tree, words: &[String]) -> Result<Scanned, ScanError> {
     let mut parser = Parser::new(tree, node, inherited);
     let parsed = parser.parse(rest);
     let dry_run = parser.values.bool("dry-run");
+    let scope = parser.values.scope();
     let fail = |message: String, notes: Vec<Note>| ScanError {
         at: Some(node),
+        scope: scope.clone(),
         message,
         dry_run,
         notes,
@@ -142,6 +147,7 @@ fn missing(tree: &Tree, node: Node, rest: &[String], with_help: bool) -> ScanErr
     let mut names: Vec<&str> = tree
         .children(node)
         .iter()
+        .filter(|child| !child.is_hidden())
         .map(|child| child.name())
         .collect();
     if with_help {
@@ -272,6 +278,7 @@ fn descend<'w>(
             Err(Fault::Unknown(message)) => Err(ScanError::new(None, message)),
             Err(Fault::Other(message)) => Err(ScanError {
                 at: Some(Node::Root),
+                scope: String::new(),
                 message,
                 dry_run: false,
                 notes: Vec::new(),

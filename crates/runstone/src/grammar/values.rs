@@ -52,6 +52,8 @@ struct Value {
 pub struct Values {
     flags: Vec<&'static Flag>,
     given: BTreeMap<&'static str, Value>,
+    /// What the CI system knows; stands below every source and above a flag's own default.
+    ci: BTreeMap<&'static str, String>,
 }
 
 impl Values {
@@ -60,7 +62,20 @@ impl Values {
         Self {
             flags,
             given: BTreeMap::new(),
+            ci: BTreeMap::new(),
         }
+    }
+
+    /// Makes `text` the default of the flag `name`; an empty text is none.
+    pub fn set_ci_default(&mut self, name: &'static str, text: String) {
+        if !text.is_empty() {
+            self.ci.insert(name, text);
+        }
+    }
+
+    /// Whether nothing but the CI system gave the value.
+    pub fn is_from_ci(&self, name: &str) -> bool {
+        !self.given.contains_key(name) && self.ci.contains_key(name)
     }
 
     /// The flags a value can be set for.
@@ -149,7 +164,10 @@ impl Values {
     pub fn text(&self, name: &str) -> &str {
         match self.given.get(name) {
             Some(value) => value.items.first().map_or("", String::as_str),
-            None => self.flag(name).map_or("", |flag| flag.default),
+            None => match self.ci.get(name) {
+                Some(text) => text,
+                None => self.flag(name).map_or("", |flag| flag.default),
+            },
         }
     }
 
@@ -206,12 +224,25 @@ impl Values {
         })
     }
 
+    /// ` flow=F trail=T`, as complaints name what a command is about; without those that have no
+    /// value.
+    pub fn scope(&self) -> String {
+        let mut scope = String::new();
+        for name in ["flow", "trail"] {
+            let value = self.text(name);
+            if !value.is_empty() {
+                scope.extend([" ", name, "=", value]);
+            }
+        }
+        scope
+    }
+
     /// The complaint about required flags without a value.
     pub fn missing(&self) -> Option<String> {
         let mut missing: Vec<String> = self
             .flags
             .iter()
-            .filter(|flag| flag.required && !self.is_given(flag.name))
+            .filter(|flag| flag.required && !self.is_given(flag.name) && !self.is_from_ci(flag.name))
             .map(|flag| format!("\"{}\"", flag.name))
             .collect();
         missing.sort_unstable();

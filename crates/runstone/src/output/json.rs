@@ -56,6 +56,29 @@ pub fn indented(body: &[u8], indent: usize) -> Result<String, String> {
     Ok(out)
 }
 
+/// The compact form of a value, the keys of its objects sorted.
+pub fn sorted_keys(value: &serde_json::Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
+}
+
+/// `json` with the characters escaped that mean something in HTML, as some serializers do.
+pub fn escaped_for_html(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            '<' => text.push_str("\\u003c"),
+            '>' => text.push_str("\\u003e"),
+            '&' => text.push_str("\\u0026"),
+            '\u{2028}' => text.push_str("\\u2028"),
+            '\u{2029}' => text.push_str("\\u2029"),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,10 @@
 //! Lays text out in elastic columns (`cli.md` 1.14): a column is as wide as its widest cell in the
 //! contiguous run of lines that have the cell terminated, plus 2, at least 5.
 
+use serde_json::Value;
+
+use super::value::text;
+
 const WIDTH_MIN: usize = 5;
 const PADDING: usize = 2;
 
@@ -39,6 +43,16 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     columns(&text)
+}
+
+/// The line below a table that tells which page it is, in the members that the answer has them in.
+pub fn paged(pagination: &Value, pages: &str, total: &str, things: &str) -> String {
+    format!(
+        "\nShowing page {} of {}, total {} {things}\n",
+        text(pagination, "page"),
+        text(pagination, pages),
+        text(pagination, total)
+    )
 }
 
 struct Layout<'a> {

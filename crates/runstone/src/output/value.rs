@@ -57,6 +57,27 @@ pub fn tags(value: &Value) -> String {
     tags.join(", ")
 }
 
+/// The members of an object and their texts, sorted by name; none if it is no object.
+pub fn sorted(value: &Value) -> Vec<(String, String)> {
+    let mut members: Vec<(String, String)> = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.clone(), runstone_api::client::spelled(value)))
+        .collect();
+    members.sort_unstable();
+    members
+}
+
+/// Tags as `k=v, k2=v2`, sorted by key; empty if there are none.
+pub fn plain_tags(value: &Value) -> String {
+    let tags: Vec<String> = sorted(field(value, "tags"))
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    tags.join(", ")
+}
+
 /// The first letters of a commit, or `N/A`.
 pub fn short_commit(value: &Value, name: &str) -> String {
     let commit = text_or(value, name, "N/A");

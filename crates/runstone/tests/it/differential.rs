@@ -59,6 +59,24 @@ fn the_published_client_says_the_same() {
         return;
     };
     let world = World::compat_now();
+    world.make_repository();
+    world.write("template.yml", "version: 1\ntrail:\n  attestations: []\n");
+    world.write_all(&[
+        ("results/a.xml", include_str!("data/results/a.xml")),
+        ("results/more/deep.xml", include_str!("data/results/more/deep.xml")),
+        ("results/more/pom.xml", include_str!("data/results/more/pom.xml")),
+        (
+            "both/a.xml",
+            "<testsuite timestamp=\"2026-03-01T10:00:00\"><properties/><testcase/></testsuite>",
+        ),
+        ("utf16/a.xml", "<?xml version=\"1.0\" encoding=\"UTF-16\"?><testsuite/>"),
+        ("scan.sarif", include_str!("data/scan.sarif")),
+        (
+            "norule.sarif",
+            &include_str!("data/scan.sarif").replace("\"level\":\"warning\",", ""),
+        ),
+    ]);
+    world.write("data.json", "{\"a\": [1, \"<x>\"], \"b\": null}");
     world.write("c1.yml", "org: o\n");
     world.write("c3.yml", "org: ''\n");
     world.write("c4.yml", "page: x\norg: o\n");

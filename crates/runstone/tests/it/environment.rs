@@ -16,7 +16,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 const NOW: &str = "2026-11-21T12:00:00Z";
 
 /// Answers by method and path, with or without the query; otherwise `{}`.
-struct Answers(Vec<(String, String, u16, Value)>);
+struct Answers(Vec<(String, String, u16, Value)>, String);
 
 impl Respond for Answers {
     fn respond(&self, request: &Request) -> ResponseTemplate {
@@ -28,12 +28,78 @@ impl Respond for Answers {
         let (status, body) = found.map_or((200, "{}".to_owned()), |(_, _, status, body)| {
             let body = match body {
                 Value::String(text) => text.clone(),
-                body => body.to_string(),
+                // Some answers refer to further pages of the same server.
+                body => body.to_string().replace("SERVER", &self.1),
             };
             (*status, body)
         });
         ResponseTemplate::new(status).set_body_raw(body, "application/json")
     }
+}
+
+/// The answers that stand in the files.
+fn answers() -> Vec<(String, String, u16, Value)> {
+    let mut answers: Vec<_> = serde_json::from_str(include_str!("data/answers.json")).unwrap();
+    let more: Vec<_> = serde_json::from_str(include_str!("data/trails.json")).unwrap();
+    answers.extend(more);
+    answers
+}
+
+/// The parts of a multipart body, one line each, without the boundary that differs each time. Of
+/// a compressed archive its names and contents.
+fn parts(content_type: &str, body: &[u8]) -> Option<String> {
+    let boundary = content_type.split_once("boundary=")?.1.trim_matches('"');
+    let delimiter = format!("--{boundary}").into_bytes();
+    let mut shown = String::new();
+    let mut rest = body;
+    while let Some(at) = find(rest, &delimiter) {
+        let part = &rest[..at];
+        rest = &rest[at + delimiter.len()..];
+        let Some(end) = find(part, b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8_lossy(&part[..end]);
+        let mut lines: Vec<String> = head
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(|line| match line.split_once(':') {
+                Some((name, value)) => format!("{}:{value}", name.to_ascii_lowercase()),
+                None => line.to_owned(),
+            })
+            .collect();
+        lines.sort_unstable();
+        let content = &part[end + 4..part.len() - 2];
+        let content = match serde_json::from_slice::<Value>(content) {
+            Ok(json) => json.to_string(),
+            Err(_) if content.starts_with(&[0x1f, 0x8b]) => archive(content),
+            Err(_) => String::from_utf8_lossy(content).into_owned(),
+        };
+        let _ = writeln!(shown, "{} | {content}", lines.join("; "));
+    }
+    Some(shown)
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+/// Names and contents of a compressed archive, in the order of the names.
+fn archive(bytes: &[u8]) -> String {
+    use std::io::Read as _;
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let mut entries: Vec<String> = archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            format!("{name}={content:?}")
+        })
+        .collect();
+    entries.sort_unstable();
+    format!("archive {}", entries.join(" "))
 }
 
 /// Path and query of a request.
@@ -62,11 +128,11 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
-        let answers = serde_json::from_str(include_str!("data/answers.json")).unwrap();
+        let answers = answers();
         let server = runtime.block_on(async {
             let server = MockServer::start().await;
             Mock::given(any())
-                .respond_with(Answers(answers))
+                .respond_with(Answers(answers, server.uri()))
                 .mount(&server)
                 .await;
             server
@@ -167,6 +233,67 @@ impl World {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests find git as the caller does"
+    )]
+    /// Makes `tree/repo` a git repository with three commits on branch `main`, the same every time.
+    pub fn make_repository(&self) {
+        let repository = self.folder.path().join("tree/repo");
+        std::fs::create_dir_all(&repository).unwrap();
+        let git = |words: &[&str], time: &str| {
+            let output = Command::new("git")
+                .args(words)
+                .env_clear()
+                .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+                .env("HOME", self.folder.path())
+                .env("GIT_CONFIG_NOSYSTEM", "1")
+                .env("GIT_AUTHOR_NAME", "Ada Example")
+                .env("GIT_AUTHOR_EMAIL", "ada@example.com")
+                .env("GIT_AUTHOR_DATE", time)
+                .env("GIT_COMMITTER_NAME", "Somebody Else")
+                .env("GIT_COMMITTER_EMAIL", "else@example.com")
+                .env("GIT_COMMITTER_DATE", time)
+                .current_dir(&repository)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "git {words:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        };
+        git(&["init", "-q"], "");
+        git(&["symbolic-ref", "HEAD", "refs/heads/main"], "");
+        for (number, message) in [
+            "First",
+            "Second & <third>",
+            "Fix ABC-12 and EX-7\n\nSee CVE-2026-41284, not note.\n\nRefs: EX-9",
+        ]
+        .iter()
+        .enumerate()
+        {
+            std::fs::write(repository.join("file"), number.to_string()).unwrap();
+            git(&["add", "file"], "");
+            let time = format!("{} +0100", 1_772_359_200 + number * 60);
+            git(&["commit", "-q", "-m", message], &time);
+        }
+        git(&["tag", "-a", "v1", "-m", "one", "HEAD~1"], "1772359300 +0000");
+        git(
+            &["remote", "add", "origin", "git@github.com:acme/shop.git"],
+            "",
+        );
+    }
+
+    /// Writes files in the working directory, with the folders they lie in.
+    pub fn write_all(&self, files: &[(&str, &str)]) {
+        for (name, content) in files {
+            let path = self.folder.path().join("tree").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            self.write(name, content);
+        }
+    }
+
     /// Runs another program in this world.
     pub fn run_other<S: AsRef<OsStr>>(
         &self,
@@ -200,9 +327,8 @@ impl World {
         let requests = self.runtime.block_on(async {
             let requests = self.server.received_requests().await.unwrap_or_default();
             self.server.reset().await;
-            let answers = serde_json::from_str(include_str!("data/answers.json")).unwrap();
             Mock::given(any())
-                .respond_with(Answers(answers))
+                .respond_with(Answers(answers(), self.server.uri()))
                 .mount(&self.server)
                 .await;
             requests
@@ -217,16 +343,37 @@ impl World {
                         .map(|value| value.to_str().unwrap().to_owned())
                         .unwrap_or_default()
                 };
+                let content_type = header("content-type");
+                // What GraphQL is asked, and the type of a request without a body, are each
+                // client's own.
+                let is_foreign = ["/rest/", "/api/v4/", "/api/graphql", "/none/", "/bad/", "/err/"]
+                    .iter()
+                    .any(|path| request.url.path().starts_with(path));
+                if is_foreign {
+                    return format!(
+                        "{} {} [{}]",
+                        request.method,
+                        target(request),
+                        header("authorization"),
+                    );
+                }
+                if let Some(parts) = parts(&content_type, &request.body) {
+                    return format!(
+                        "{} {} [{}] [multipart]\n{parts}",
+                        request.method,
+                        target(request),
+                        header("authorization"),
+                    );
+                }
                 let body = match serde_json::from_slice::<Value>(&request.body) {
                     Ok(body) => body.to_string(),
                     Err(_) => String::from_utf8_lossy(&request.body).into_owned(),
                 };
                 format!(
-                    "{} {} [{}] [{}] {body}",
+                    "{} {} [{}] [{content_type}] {body}",
                     request.method,
                     target(request),
                     header("authorization"),
-                    header("content-type"),
                 )
             })
             .collect()

@@ -369,3 +369,25 @@ fn output_that_nobody_reads_ends_quietly() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn what_code_hosts_tell() {
+    let mut world = World::compat();
+    world.make_repository();
+    world.set("KOSLI_FLOW", "f").set("KOSLI_TRAIL", "t");
+    world.set("KOSLI_NAME", "x").set("KOSLI_REPO_ROOT", "repo");
+    insta::assert_snapshot!(world.transcript(
+        "
+        attest pr azure -g HEAD --azure-token k --azure-org-url SERVER/acme/ --project web --repository web/shop
+        attest pr azure -g HEAD --azure-token k --azure-org-url SERVER/acme --project web --repository none --assert
+        attest pr azure -g HEAD --azure-token k --azure-org-url SERVER/acme --project web --repository bad
+        attest pr bitbucket -g HEAD --bitbucket-access-token k --bitbucket-workspace w --repository r --bitbucket-base-url SERVER
+        attest pr bb -g HEAD --bitbucket-username u --bitbucket-password p --bitbucket-workspace w --repository none --bitbucket-base-url SERVER
+        attest pr bb -g HEAD --bitbucket-access-token k --bitbucket-workspace w --repository index --bitbucket-base-url SERVER
+        attest pr bb -g HEAD --bitbucket-access-token k --bitbucket-workspace w --repository bad --bitbucket-base-url SERVER
+        attest pr bb -g HEAD --bitbucket-access-token k --bitbucket-workspace w --repository evil --bitbucket-base-url SERVER
+        attest pr github -g HEAD --github-token k --github-org acme --repository shop --github-base-url SERVER/none
+        assert pr github --commit abc --github-token k --github-org acme --repository shop --github-base-url SERVER/none
+        "
+    ));
+}

@@ -1,0 +1,28 @@
+//! `archive control`.
+
+use runstone_api::client::Method;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::grammar::command::{Arguments, Command};
+use crate::grammar::flag::DRY_RUN;
+
+/// The command.
+pub static COMMAND: Command = Command {
+    path: &["archive", "control"],
+    usage: "CONTROL-IDENTIFIER",
+    arguments: Arguments::Exactly(1),
+    about: "Archive a control.",
+    flags: &[DRY_RUN],
+    run,
+    ..Command::DEFAULT
+};
+
+fn run(context: &mut Context) -> anyhow::Result<()> {
+    let identifier = context.argument(0);
+    let url = context.api(&["controls", context.org(), identifier, "archive"], &[]);
+    if context.write(Method::POST, url, &Value::Null)?.is_some() {
+        context.say(format_args!("control {identifier} was archived"));
+    }
+    Ok(())
+}
