@@ -3,7 +3,9 @@
 //! Everything that differs between two runs is here as a value, so that tests replay a run. A
 //! command takes nothing from the process itself. Two variables exist for tests only:
 //! `RUNSTONE_TEST_NOW` (an RFC 3339 time) stops the clock and `RUNSTONE_TEST_RETRY_MS` shortens the
-//! first pause between two attempts; neither can change what is sent or accepted.
+//! first pause between two attempts; neither can change what is sent or accepted. A third one is
+//! for readers: `RUNSTONE_NOW` is the time that relative times are counted from, in what is shown and
+//! in what is asked for. What is reported keeps the machine's time.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -41,6 +43,8 @@ pub struct Process {
     pub home: Option<PathBuf>,
     /// Clock and zone for what is shown.
     pub times: Times,
+    /// The machine's clock.
+    pub now: Timestamp,
     /// The name of this machine.
     pub host_name: String,
     /// Whether stderr is a terminal, where progress may be drawn.
@@ -63,6 +67,11 @@ impl Process {
             .get("RUNSTONE_TEST_NOW")
             .and_then(|text| text.parse().ok())
             .unwrap_or(now);
+        // Only under our own name; scripts for the published client know no such thing.
+        let reading = environment
+            .get("RUNSTONE_NOW")
+            .filter(|_| program != "kosli")
+            .and_then(|text| reading_time(text));
         let home = environment
             .get(if cfg!(windows) { "USERPROFILE" } else { "HOME" })
             .filter(|home| !home.is_empty())
@@ -70,8 +79,9 @@ impl Process {
         Self {
             program,
             home,
+            now,
             times: Times {
-                now,
+                now: reading.unwrap_or(now),
                 // A machine that does not say where it is shows UTC.
                 zone: TimeZone::try_system().unwrap_or(TimeZone::UTC),
             },
@@ -84,6 +94,16 @@ impl Process {
         }
     }
 
+    /// What is wrong with the variables that are read here.
+    pub fn complaint(&self) -> Option<String> {
+        let text = self.environment.get("RUNSTONE_NOW")?;
+        (!self.is_compat() && !text.is_empty() && reading_time(text).is_none()).then(|| {
+            format!(
+                "RUNSTONE_NOW must be a time such as 2026-03-01T10:00:00Z or a date, not {text}"
+            )
+        })
+    }
+
     /// Whether the program was called by the published client's name.
     pub fn is_compat(&self) -> bool {
         self.program == "kosli"
@@ -93,6 +113,13 @@ impl Process {
     pub fn home(&self) -> Option<&Path> {
         self.home.as_deref()
     }
+}
+
+/// The time of `RUNSTONE_NOW`: with an offset, or a date, which is its first instant in UTC.
+fn reading_time(text: &str) -> Option<Timestamp> {
+    text.parse()
+        .ok()
+        .or_else(|| format!("{text}T00:00:00Z").parse().ok())
 }
 
 /// Where output goes. Both streams may be one buffer (`cli.md` 1.13).
@@ -204,6 +231,11 @@ impl Context {
     /// Whether the program was called by the published client's name.
     pub fn is_compat(&self) -> bool {
         self.process.is_compat()
+    }
+
+    /// The machine's clock, for what is reported.
+    pub fn now(&self) -> Timestamp {
+        self.process.now
     }
 
     /// Clock and zone for what is shown.
@@ -496,4 +528,3 @@ pub fn parse(body: &[u8]) -> anyhow::Result<Value> {
     serde_json::from_slice(body)
         .map_err(|error| anyhow::Error::msg(runstone_api::client::not_json(body, &error)))
 }
-

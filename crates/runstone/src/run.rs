@@ -150,6 +150,9 @@ fn error_text(context: &Context, error: &anyhow::Error) -> String {
 /// All checks after the grammar's, then the command.
 fn run_once(context: &mut Context) -> anyhow::Result<()> {
     bind(context)?;
+    if let Some(message) = context.process.complaint() {
+        anyhow::bail!(message);
+    }
     let command = context.command;
     (command.check_first)(context)?;
     if command.needs == Needs::Organization {

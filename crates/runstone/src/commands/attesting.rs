@@ -225,7 +225,9 @@ pub fn check(
 /// The checks of commands whose artifact has to be named.
 pub fn check_artifact(context: &Context) -> anyhow::Result<()> {
     if context.argument(0).is_empty() {
-        return Err(usage_error("docker image name or file/dir path is required"));
+        return Err(usage_error(
+            "docker image name or file/dir path is required",
+        ));
     }
     if !context.values.is_given("artifact-type") && !context.values.is_given("fingerprint") {
         return Err(usage_error(
@@ -308,43 +310,57 @@ pub fn artifact_fingerprint(context: &Context) -> anyhow::Result<Option<String>>
     Ok(Some(fingerprint.to_hex()))
 }
 
-/// The commit that `--commit` names, redacted as asked; nothing if it names none.
+/// The commit that `--commit` names; nothing if it names none.
 ///
-/// What only the CI system told may turn out not to be there: then two warnings say so.
-pub fn commit_info(context: &Context) -> anyhow::Result<Option<CommitInfo>> {
+/// What only the CI system told may turn out not to be there: then two warnings say so, unless the
+/// command cannot do without it, to do what `needed_to` says.
+pub fn commit_info(
+    context: &Context,
+    needed_to: Option<&str>,
+) -> anyhow::Result<Option<CommitInfo>> {
     let revision = context.values.text("commit");
     if revision.is_empty() {
         return Ok(None);
     }
     let root = context.values.text("repo-root");
-    match read_commit(context, root, revision) {
-        Ok(commit) => Ok(Some(commit)),
-        Err(error) if context.values.is_from_ci("commit") => {
-            if context.values.is_given("repo-root") {
-                anyhow::bail!(
-                    "failed to get commit info for --commit {revision} (defaulted from the CI environment): {error}. Point --repo-root at a repository containing it"
-                );
-            }
-            context.warn(format_args!(
+    let from_ci = context.values.is_from_ci("commit");
+    let error = match Repository::open(root).and_then(|found| found.commit(revision)) {
+        Ok(commit) => return Ok(Some(commit)),
+        Err(error) => error,
+    };
+    if from_ci && needed_to.is_none() && !context.values.is_given("repo-root") {
+        context.warn(format_args!(
                 "proceeding without commit info: --commit {revision} (defaulted from the CI environment) could not be read: {error}."
             ));
-            let product = if context.is_compat() { "Kosli" } else { "Runstone" };
-            context.warn(format_args!(
+        let product = if context.is_compat() {
+            "Kosli"
+        } else {
+            "Runstone"
+        };
+        context.warn(format_args!(
                 "{product} binds an attestation reported before its artifact through this commit, so point --repo-root at a repository containing it if that binding is needed."
             ));
-            Ok(None)
-        }
-        Err(error) => anyhow::bail!(
-            "failed to get commit info for --commit {revision}: {error}. Point --repo-root at a repository containing it"
-        ),
+        return Ok(None);
     }
+    let whence = if from_ci {
+        " (defaulted from the CI environment)"
+    } else {
+        ""
+    };
+    let advice = match needed_to {
+        Some(purpose) => format!("The commit is required to {purpose}, so point"),
+        None => "Point".to_owned(),
+    };
+    anyhow::bail!(
+        "failed to get commit info for --commit {revision}{whence}: {error}. {advice} --repo-root at a repository containing it"
+    )
 }
 
-/// The commit `revision` of the repository at `root`, redacted as asked.
-pub fn read_commit(context: &Context, root: &str, revision: &str) -> anyhow::Result<CommitInfo> {
-    let mut commit = Repository::open(root)?.commit(revision)?;
+/// What is sent of a commit: without the fields that shall not be told.
+pub fn told(context: &Context, commit: &CommitInfo) -> Value {
+    let mut commit = commit.clone();
     commit.redact(context.values.list("redact-commit-info"));
-    Ok(commit)
+    commit.to_json()
 }
 
 /// What is known of the repository: told by the CI system, overridden by flags (`cli.md` 4.5).
@@ -378,9 +394,7 @@ pub fn repo_info(context: &Context) -> Option<Value> {
         .iter()
         .any(|name| !told.contains_key(*name))
     {
-        context.warn(
-            "Repo information will not be reported as ID, Name and URL are required.",
-        );
+        context.warn("Repo information will not be reported as ID, Name and URL are required.");
         return None;
     }
     let mut info = Map::new();
@@ -402,8 +416,8 @@ pub fn repo_info(context: &Context) -> Option<Value> {
 
 /// The JSON of a file that holds one.
 pub fn read_json(path: &str) -> anyhow::Result<Value> {
-    let content = std::fs::read(path)
-        .map_err(|error| anyhow::anyhow!("open {path}: {}", reason(&error)))?;
+    let content =
+        std::fs::read(path).map_err(|error| anyhow::anyhow!("open {path}: {}", reason(&error)))?;
     serde_json::from_slice(&content)
         .map_err(|_| anyhow::anyhow!("{path} does not contain a valid JSON"))
 }
@@ -468,7 +482,7 @@ pub struct Attestation {
     pub json: Map<String, Value>,
     /// Its name.
     pub slot: String,
-    /// The commit it speaks of.
+    /// The commit it speaks of, with what is not told.
     pub commit: Option<CommitInfo>,
     /// Files and directories to send along.
     pub attachments: Vec<String>,
@@ -477,17 +491,24 @@ pub struct Attestation {
 impl Attestation {
     /// Reads everything that all kinds have, in the order in which its errors are told.
     pub fn begin(context: &Context) -> anyhow::Result<Self> {
+        Self::begin_needing(context, None)
+    }
+
+    /// The same for a kind that cannot do without the commit, because it has to do what `needed_to`
+    /// says.
+    pub fn begin_needing(context: &Context, needed_to: Option<&str>) -> anyhow::Result<Self> {
         let values = &context.values;
         let mut json = Map::new();
         let (artifact, slot) = split_name(values.text("name"))?;
-        let fingerprint = artifact_fingerprint(context)
-            .map_err(|error| anyhow::anyhow!("failed to calculate artifact fingerprint: {error:#}"))?;
+        let fingerprint = artifact_fingerprint(context).map_err(|error| {
+            anyhow::anyhow!("failed to calculate artifact fingerprint: {error:#}")
+        })?;
         if let Some(fingerprint) = fingerprint {
             json.insert("artifact_fingerprint".into(), fingerprint.into());
         }
-        let commit = commit_info(context)?;
+        let commit = commit_info(context, needed_to)?;
         if let Some(commit) = &commit {
-            json.insert("git_commit_info".into(), commit.to_json());
+            json.insert("git_commit_info".into(), told(context, commit));
         }
         if let Some(info) = repo_info(context) {
             json.insert("repo_info".into(), info);
@@ -597,7 +618,9 @@ mod tests {
         for wrong in ["", ".", "a.", ".b", "a.b.c"] {
             assert_eq!(
                 split_name(wrong).unwrap_err().to_string(),
-                format!("failed to parse attestation name: invalid attestation name format: {wrong}")
+                format!(
+                    "failed to parse attestation name: invalid attestation name format: {wrong}"
+                )
             );
         }
     }

@@ -4,6 +4,7 @@
 //! A command turns flags into one request or one collection and an answer into text. It decides
 //! nothing about the domain.
 
+mod approving;
 mod artifact;
 mod attesting;
 mod moments;
@@ -19,6 +20,7 @@ mod archive {
     pub mod flow;
 }
 mod assert {
+    pub mod approval;
     pub mod artifact;
     pub mod pullrequest;
     pub mod status;
@@ -33,6 +35,7 @@ mod attest {
     pub mod override_;
     pub mod pullrequest;
     pub mod snyk;
+    pub mod sonar;
 }
 mod begin {
     pub mod trail;
@@ -48,6 +51,9 @@ mod create {
 mod dev;
 mod diff {
     pub mod snapshots;
+}
+mod expect {
+    pub mod deployment;
 }
 mod fingerprint;
 mod get {
@@ -82,7 +88,11 @@ mod rename {
     pub mod flow;
 }
 mod report {
+    pub mod approval;
     pub mod artifact;
+}
+mod request {
+    pub mod approval;
 }
 mod search;
 mod serve;
@@ -125,6 +135,7 @@ static COMMANDS: &[&Command] = &[
     &archive::control::COMMAND,
     &archive::environment::COMMAND,
     &archive::flow::COMMAND,
+    &assert::approval::COMMAND,
     &assert::artifact::COMMAND,
     &assert::pullrequest::azure::COMMAND,
     &assert::pullrequest::bitbucket::COMMAND,
@@ -143,6 +154,7 @@ static COMMANDS: &[&Command] = &[
     &attest::pullrequest::github::COMMAND,
     &attest::pullrequest::gitlab::COMMAND,
     &attest::snyk::COMMAND,
+    &attest::sonar::COMMAND,
     &begin::trail::COMMAND,
     &completion::COMMAND,
     &config::COMMAND,
@@ -152,6 +164,7 @@ static COMMANDS: &[&Command] = &[
     &create::flow::COMMAND,
     &dev::COMMAND,
     &diff::snapshots::COMMAND,
+    &expect::deployment::COMMAND,
     &fingerprint::COMMAND,
     &get::artifact::COMMAND,
     &get::attestation::COMMAND,
@@ -174,7 +187,9 @@ static COMMANDS: &[&Command] = &[
     &log::environment::COMMAND,
     &rename::environment::COMMAND,
     &rename::flow::COMMAND,
+    &report::approval::COMMAND,
     &report::artifact::COMMAND,
+    &request::approval::COMMAND,
     &search::COMMAND,
     &serve::COMMAND,
     &snapshot::docker::COMMAND,
@@ -207,7 +222,11 @@ static GROUPS: &[Group] = &[
         PULL_REQUEST,
         "Exit with a code other than 0 unless a commit has pull requests.",
     ),
-    group(&["attest"], &[], "State evidence about trails and artifacts."),
+    group(
+        &["attest"],
+        &[],
+        "State evidence about trails and artifacts.",
+    ),
     group(
         &["attest", "pullrequest"],
         PULL_REQUEST,
@@ -216,6 +235,7 @@ static GROUPS: &[Group] = &[
     group(&["begin"], &["start", "init"], "Begin things."),
     group(&["create"], &["c", "cr"], "Create things."),
     group(&["diff"], &[], "Compare things."),
+    group(&["expect"], &[], "Announce things."),
     group(&["get"], &["g"], "Show one thing."),
     group(&["join"], &[], "Put things into others."),
     group(&["list"], &["l", "ls"], "Show many things."),
@@ -228,6 +248,7 @@ static GROUPS: &[Group] = &[
         flags: &[],
         deprecated: Some("this command is deprecated and will be removed in a future release."),
     },
+    group(&["request"], &[], "Ask for things."),
     group(&["unarchive"], &[], "Take things out of the archive."),
     group(&["update"], &["u", "up"], "Change things."),
     Group {
@@ -265,7 +286,7 @@ pub const ABOUT: &str =
     "What runs, set in stone: reports what runs, records it, and answers questions about it.";
 
 /// What the program's help says about variables.
-pub const VARIABLES: &str = "Any flag can be set by an environment variable: RUNSTONE_ and the flag's name in capitals with _ for -, such as RUNSTONE_API_TOKEN. KOSLI_ in place of RUNSTONE_ works too.\nThe token DRY_RUN turns --dry-run on.";
+pub const VARIABLES: &str = "Any flag can be set by an environment variable: RUNSTONE_ and the flag's name in capitals with _ for -, such as RUNSTONE_API_TOKEN. KOSLI_ in place of RUNSTONE_ works too.\nThe token DRY_RUN turns --dry-run on. RUNSTONE_NOW is the time that relative times are counted from.";
 
 #[cfg(test)]
 mod tests {

@@ -115,12 +115,9 @@ fn pauses(context: &Context) -> Vec<Duration> {
 }
 
 /// `--repository`, which the host is asked by.
-pub const REPOSITORY: Flag = Flag::text(
-    "repository",
-    "The repository. Known in many CI systems.",
-)
-.required()
-.ci(Fact::Repository);
+pub const REPOSITORY: Flag = Flag::text("repository", "The repository. Known in many CI systems.")
+    .required()
+    .ci(Fact::Repository);
 
 /// Of Azure DevOps.
 pub const AZURE: &[Flag] = &[

@@ -89,10 +89,8 @@ fn archive(paths: &[String]) -> Result<Attachment, AttachmentError> {
         .tempfile()
         .map_err(AttachmentError::Write)?;
     let (file, path) = file.into_parts();
-    let mut archive = tar::Builder::new(GzEncoder::new(
-        BufWriter::new(file),
-        Compression::default(),
-    ));
+    let mut archive =
+        tar::Builder::new(GzEncoder::new(BufWriter::new(file), Compression::default()));
     archive.follow_symlinks(false);
     let mut names = BTreeSet::new();
     for given in paths {
@@ -108,11 +106,7 @@ fn archive(paths: &[String]) -> Result<Attachment, AttachmentError> {
             }
             append(&mut archive, &file, &name).map_err(|error| AttachmentError::Package {
                 path: given.clone(),
-                reason: format!(
-                    "open {}: {}",
-                    file.display(),
-                    reason(&error)
-                ),
+                reason: format!("open {}: {}", file.display(), reason(&error)),
             })?;
         }
     }
@@ -129,11 +123,7 @@ fn archive(paths: &[String]) -> Result<Attachment, AttachmentError> {
     })
 }
 
-fn append<W: io::Write>(
-    archive: &mut tar::Builder<W>,
-    file: &Path,
-    name: &Path,
-) -> io::Result<()> {
+fn append<W: io::Write>(archive: &mut tar::Builder<W>, file: &Path, name: &Path) -> io::Result<()> {
     let mut file = File::open(file)?;
     archive.append_file(name, &mut file)
 }
@@ -143,11 +133,7 @@ fn append<W: io::Write>(
 fn files(given: &str, base: &Path) -> Result<Vec<(PathBuf, PathBuf)>, AttachmentError> {
     let failed = |verb: &str, path: &Path, error: &io::Error| AttachmentError::Package {
         path: given.to_owned(),
-        reason: format!(
-            "{verb} {}: {}",
-            path.display(),
-            reason(error)
-        ),
+        reason: format!("{verb} {}: {}", path.display(), reason(error)),
     };
     let root = Path::new(given);
     let metadata = std::fs::metadata(root).map_err(|error| failed("lstat", root, &error))?;
@@ -256,7 +242,10 @@ mod tests {
         assert_eq!(packed(&[at("d/linked"), at("d/e")])[0].1, "1");
 
         let gone = pack(&[at("nope")]).unwrap_err().to_string();
-        assert_eq!(gone, format!("stat {}: no such file or directory", at("nope")));
+        assert_eq!(
+            gone,
+            format!("stat {}: no such file or directory", at("nope"))
+        );
         let gone = pack(&[at("nope"), at("a")]).unwrap_err().to_string();
         assert_eq!(
             gone,

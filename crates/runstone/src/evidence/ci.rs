@@ -93,9 +93,7 @@ fn template(system: System, fact: Fact) -> &'static str {
     match (system, fact) {
         (System::GitHub, Commit) => "$GITHUB_SHA",
         (System::GitHub, Repository) => "$GITHUB_REPOSITORY",
-        (System::GitHub, CommitUrl) => {
-            "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/commit/$GITHUB_SHA"
-        }
+        (System::GitHub, CommitUrl) => "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/commit/$GITHUB_SHA",
         (System::GitHub, BuildUrl) => {
             "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID"
         }

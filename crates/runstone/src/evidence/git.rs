@@ -114,12 +114,13 @@ impl Repository {
         if !root.join(".git").exists() && !is_bare {
             return Err(GitError::NoRepository(path.to_owned()));
         }
-        let mut repository = gix::open_opts(root, gix::open::Options::isolated()).map_err(
-            |error| GitError::Unreadable {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            },
-        )?;
+        let mut repository =
+            gix::open_opts(root, gix::open::Options::isolated()).map_err(|error| {
+                GitError::Unreadable {
+                    path: path.to_owned(),
+                    reason: error.to_string(),
+                }
+            })?;
         repository.object_cache_size_if_unset(4 * 1024 * 1024);
         Ok(Self { repository })
     }
@@ -196,8 +197,8 @@ impl Repository {
             commit: sha1.to_owned(),
             reason,
         };
-        let id = gix::ObjectId::from_hex(sha1.as_bytes())
-            .map_err(|error| failed(error.to_string()))?;
+        let id =
+            gix::ObjectId::from_hex(sha1.as_bytes()).map_err(|error| failed(error.to_string()))?;
         let commit = self
             .repository
             .find_commit(id)
@@ -267,12 +268,27 @@ mod tests {
     #[test]
     fn clone_urls_become_pages() {
         let check = |url: &str, expected: &str| assert_eq!(web_url(url), expected, "{url}");
-        check("git@github.com:acme/shop.git", "https://github.com/acme/shop");
-        check("https://github.com/acme/shop.git", "https://github.com/acme/shop");
-        check("https://user:pw@gitlab.com/a/b.git", "https://gitlab.com/a/b");
-        check("https://my.gitlab.example/x.git", "https://my.gitlab.example/x");
+        check(
+            "git@github.com:acme/shop.git",
+            "https://github.com/acme/shop",
+        );
+        check(
+            "https://github.com/acme/shop.git",
+            "https://github.com/acme/shop",
+        );
+        check(
+            "https://user:pw@gitlab.com/a/b.git",
+            "https://gitlab.com/a/b",
+        );
+        check(
+            "https://my.gitlab.example/x.git",
+            "https://my.gitlab.example/x",
+        );
         check("ssh://git@host:7999/a/b.git", "ssh://host:7999/a/b");
-        check("https://dev.azure.com/a/b/_git/c", "https://dev.azure.com/a/b/_git/c");
+        check(
+            "https://dev.azure.com/a/b/_git/c",
+            "https://dev.azure.com/a/b/_git/c",
+        );
         check("/srv/repos/x.git", "/srv/repos/x");
         check("", "");
     }
@@ -281,7 +297,10 @@ mod tests {
     fn pages_of_commits_follow_the_host() {
         let check = |url: &str, expected: &str| assert_eq!(commit_url(url, "1"), expected);
         check("https://gitlab.com/a", "https://gitlab.com/a/-/commit/1");
-        check("https://bitbucket.org/a", "https://bitbucket.org/a/commits/1");
+        check(
+            "https://bitbucket.org/a",
+            "https://bitbucket.org/a/commits/1",
+        );
         check("https://github.com/a/", "https://github.com/a/commit/1");
     }
 
@@ -298,7 +317,11 @@ mod tests {
         };
         commit.redact(&["author".into(), "branch".into()]);
         assert_eq!(
-            (commit.author.as_str(), commit.message.as_str(), commit.branch.as_str()),
+            (
+                commit.author.as_str(),
+                commit.message.as_str(),
+                commit.branch.as_str()
+            ),
             (REDACTED, "m", REDACTED)
         );
     }

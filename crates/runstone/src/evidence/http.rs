@@ -17,8 +17,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How the caller is known.
 #[derive(Clone)]
 pub enum Auth {
-    /// Not at all.
-    None,
     /// `Authorization: Bearer`.
     Bearer(String),
     /// `Authorization: Basic`.
@@ -30,7 +28,6 @@ pub enum Auth {
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::None => "None",
             Self::Bearer(_) => "Bearer(…)",
             Self::Basic(..) => "Basic(…)",
             Self::Header(..) => "Header(…)",
@@ -174,7 +171,6 @@ impl Http {
             .request(method, url)
             .header(USER_AGENT, &self.agent);
         request = match &self.auth {
-            Auth::None => request,
             Auth::Bearer(token) => request.bearer_auth(token),
             Auth::Basic(user, password) => request.basic_auth(user, Some(password)),
             Auth::Header(name, value) => {

@@ -79,7 +79,9 @@ pub fn project_keys(keys: &[String]) -> Result<Vec<String>, JiraError> {
     let keys: Vec<String> = keys.iter().map(|key| key.trim().to_owned()).collect();
     let is_key = |key: &&String| {
         let mut letters = key.bytes();
-        let first = letters.next().is_some_and(|byte| byte.is_ascii_alphabetic());
+        let first = letters
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphabetic());
         first
             && (2..=10).contains(&key.len())
             && letters.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -107,8 +109,8 @@ pub fn references(text: &str, projects: &[String]) -> Vec<String> {
     let mut found = BTreeSet::new();
     for candidate in pattern.find_iter(&text) {
         let mut after = text[candidate.end()..].chars();
-        let goes_on = after.next() == Some('-')
-            && after.next().is_some_and(|letter| letter.is_ascii_digit());
+        let goes_on =
+            after.next() == Some('-') && after.next().is_some_and(|letter| letter.is_ascii_digit());
         if !goes_on {
             found.insert(candidate.as_str().to_owned());
         }

@@ -226,7 +226,11 @@ fn enter(
         "property" if inside == Some(Place::Properties) => {
             // Some write the time here; the attribute is better (`cli.md` 12 no. 17). Those of a
             // nested suite are not the suite's.
-            let nested = places.iter().filter(|place| **place == Place::Suite).count() > 1;
+            let nested = places
+                .iter()
+                .filter(|place| **place == Place::Suite)
+                .count()
+                > 1;
             if let Some(suite) = current
                 && !nested
                 && suite.timestamp.is_none()
@@ -352,8 +356,10 @@ mod tests {
             }]
         );
         assert_eq!(
-            serde_json::to_string(&parsed("<testsuite name='n'><testcase time='2'/></testsuite>"))
-                .unwrap(),
+            serde_json::to_string(&parsed(
+                "<testsuite name='n'><testcase time='2'/></testsuite>"
+            ))
+            .unwrap(),
             r#"[{"name":"n","failures":0,"errors":0,"skipped":0,"total":1,"duration":2}]"#
         );
     }
@@ -363,7 +369,10 @@ mod tests {
         let names = |text: &str| -> Vec<String> {
             parsed(text).into_iter().map(|suite| suite.name).collect()
         };
-        assert_eq!(names("<a><b><testsuite name='x'/></b><testsuite name='y'/></a>"), ["x", "y"]);
+        assert_eq!(
+            names("<a><b><testsuite name='x'/></b><testsuite name='y'/></a>"),
+            ["x", "y"]
+        );
         assert_eq!(names("<project><x/></project>"), [""; 0]);
         assert_eq!(names(""), [""; 0]);
     }
@@ -394,9 +403,13 @@ mod tests {
         assert_eq!(parse(&[0xff, 0xfe, 0x3c, 0x00]), Err(Fault::Encoding));
         let bomb = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><testsuite name='&b;'/>";
         assert!(matches!(refused(bomb), Fault::Xml(_)));
-        let outside = "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><testsuite name='&a;'/>";
+        let outside =
+            "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><testsuite name='&a;'/>";
         assert!(matches!(refused(outside), Fault::Xml(_)));
-        assert!(matches!(refused("<testsuite><a></testsuite>"), Fault::Xml(_)));
+        assert!(matches!(
+            refused("<testsuite><a></testsuite>"),
+            Fault::Xml(_)
+        ));
         assert!(matches!(refused("<testsuite>"), Fault::Xml(_)));
         assert!(matches!(refused(&"<a>".repeat(100_000)), Fault::Xml(_)));
     }

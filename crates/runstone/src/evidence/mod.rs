@@ -13,6 +13,7 @@ pub mod jira;
 pub mod junit;
 pub mod pull_requests;
 pub mod sarif;
+pub mod sonar;
 
 /// The system's reason without the number that the library appends.
 pub fn reason(error: &std::io::Error) -> String {
@@ -29,16 +30,12 @@ pub fn reason(error: &std::io::Error) -> String {
     }
 }
 
-
 /// Writes a number without a fraction as an integer, as the wire has it.
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature is the serializer's"
 )]
-pub fn whole_or_not<S: serde::Serializer>(
-    number: &f64,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub fn whole_or_not<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if number.fract() == 0.0 && number.abs() < 1e15 {
         serializer.serialize_i64(*number as i64)
     } else {

@@ -200,10 +200,7 @@ pub fn read_file(path: &str) -> Result<Summary, SarifError> {
 fn parse(text: &[u8]) -> Result<Summary, SarifError> {
     let report: Report = serde_json::from_slice(text)
         .map_err(|error| SarifError::NotJson(runstone_api::client::not_json(text, &error)))?;
-    if !SCHEMAS
-        .iter()
-        .any(|known| report.schema.starts_with(known))
-    {
+    if !SCHEMAS.iter().any(|known| report.schema.starts_with(known)) {
         return Err(SarifError::NotSarif);
     }
     let tool = report.runs.first().map(|run| Tool {
@@ -324,7 +321,10 @@ mod tests {
         );
         let refused = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(refused("{}"), "invalid sarif file");
-        assert_eq!(refused(r#"{"$schema":"https://example.com"}"#), "invalid sarif file");
+        assert_eq!(
+            refused(r#"{"$schema":"https://example.com"}"#),
+            "invalid sarif file"
+        );
         assert_eq!(
             refused("hi"),
             "invalid character 'h' looking for beginning of value"

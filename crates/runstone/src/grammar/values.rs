@@ -242,7 +242,9 @@ impl Values {
         let mut missing: Vec<String> = self
             .flags
             .iter()
-            .filter(|flag| flag.required && !self.is_given(flag.name) && !self.is_from_ci(flag.name))
+            .filter(|flag| {
+                flag.required && !self.is_given(flag.name) && !self.is_from_ci(flag.name)
+            })
             .map(|flag| format!("\"{}\"", flag.name))
             .collect();
         missing.sort_unstable();

@@ -63,13 +63,22 @@ fn the_published_client_says_the_same() {
     world.write("template.yml", "version: 1\ntrail:\n  attestations: []\n");
     world.write_all(&[
         ("results/a.xml", include_str!("data/results/a.xml")),
-        ("results/more/deep.xml", include_str!("data/results/more/deep.xml")),
-        ("results/more/pom.xml", include_str!("data/results/more/pom.xml")),
+        (
+            "results/more/deep.xml",
+            include_str!("data/results/more/deep.xml"),
+        ),
+        (
+            "results/more/pom.xml",
+            include_str!("data/results/more/pom.xml"),
+        ),
         (
             "both/a.xml",
             "<testsuite timestamp=\"2026-03-01T10:00:00\"><properties/><testcase/></testsuite>",
         ),
-        ("utf16/a.xml", "<?xml version=\"1.0\" encoding=\"UTF-16\"?><testsuite/>"),
+        (
+            "utf16/a.xml",
+            "<?xml version=\"1.0\" encoding=\"UTF-16\"?><testsuite/>",
+        ),
         ("scan.sarif", include_str!("data/scan.sarif")),
         (
             "norule.sarif",
@@ -101,7 +110,7 @@ fn the_published_client_says_the_same() {
             Some(words) => (true, words),
             None => (false, line),
         };
-        let (extra, words) = split(&words.replace("SERVER", &world.host()));
+        let (extra, words) = split(&world.filled(words));
         let theirs = kept(&world, &world.run_other(Path::new(&client), &words, &extra));
         let ours = kept(&world, &world.run_with(&words, &extra));
         if (theirs == ours) == may_differ {

@@ -278,7 +278,10 @@ impl World {
             let time = format!("{} +0100", 1_772_359_200 + number * 60);
             git(&["commit", "-q", "-m", message], &time);
         }
-        git(&["tag", "-a", "v1", "-m", "one", "HEAD~1"], "1772359300 +0000");
+        git(
+            &["tag", "-a", "v1", "-m", "one", "HEAD~1"],
+            "1772359300 +0000",
+        );
         git(
             &["remote", "add", "origin", "git@github.com:acme/shop.git"],
             "",
@@ -346,9 +349,21 @@ impl World {
                 let content_type = header("content-type");
                 // What GraphQL is asked, and the type of a request without a body, are each
                 // client's own.
-                let is_foreign = ["/rest/", "/api/v4/", "/api/graphql", "/none/", "/bad/", "/err/"]
-                    .iter()
-                    .any(|path| request.url.path().starts_with(path));
+                let is_foreign = [
+                    "/rest/",
+                    "/api/v4/",
+                    "/api/graphql",
+                    "/none/",
+                    "/bad/",
+                    "/err/",
+                    "/api/ce/",
+                    "/api/project",
+                    "/api/qualitygates/",
+                    "/old/",
+                    "/sad/",
+                ]
+                .iter()
+                .any(|path| request.url.path().starts_with(path));
                 if is_foreign {
                     return format!(
                         "{} {} [{}]",
@@ -426,12 +441,19 @@ impl World {
             .replace(folder, "DIR")
     }
 
+    /// A line with the server's URL for `SERVER`; variables that have it in their name keep theirs.
+    pub fn filled(&self, line: &str) -> String {
+        line.replace("_SERVER_", "\0")
+            .replace("SERVER", &self.host())
+            .replace('\0', "_SERVER_")
+    }
+
     /// Runs each line's words and keeps everything: output, exit code, requests. A line may begin
     /// with variables as `NAME=value`; a value `-` stands for none.
     pub fn transcript(&self, lines: &str) -> String {
         let mut text = String::new();
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let (extra, words) = split(&line.replace("SERVER", &self.host()));
+            let (extra, words) = split(&self.filled(line));
             let output = self.run_with(&words, &extra);
             let _ = writeln!(text, "$ {line}");
             for (mark, stream) in [("", &output.stdout), ("! ", &output.stderr)] {
@@ -485,7 +507,10 @@ pub fn split(line: &str) -> (Vec<(String, String)>, Vec<String>) {
         .iter()
         .take_while(|word| {
             word.split_once('=').is_some_and(|(name, _)| {
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+                !name.is_empty()
+                    && name
+                        .bytes()
+                        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
             })
         })
         .count();

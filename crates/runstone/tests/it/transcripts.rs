@@ -371,6 +371,169 @@ fn output_that_nobody_reads_ends_quietly() {
 }
 
 #[test]
+fn what_is_stated() {
+    let world = World::compat();
+    world.make_repository();
+    world.write("template.yml", "version: 1\n");
+    world.write("data.json", "{\"a\": [1, \"<x>\"]}");
+    world.write_all(&[
+        ("results/a.xml", include_str!("data/results/a.xml")),
+        (
+            "results/more/deep.xml",
+            include_str!("data/results/more/deep.xml"),
+        ),
+        ("scan.sarif", include_str!("data/scan.sarif")),
+    ]);
+    insta::assert_snapshot!(world.transcript(
+        "
+        create flow f
+        create flow f --use-empty-template -D
+        create flow f -f template.yml
+        create flow f -f nope.yml
+        create flow f -f template.yml --use-empty-template
+        archive flow f
+        rename flow a b -D
+        begin trail t --flow f -g v1 --repo-root repo -f template.yml -u data.json -o http://x/y
+        begin trail t --flow f -g HEAD --redact-commit-info foo
+        begin trail t --flow f --external-url a=b --external-fingerprint c=d
+        GITHUB_RUN_NUMBER=1 GITHUB_SHA=nope begin trail t --flow f
+        GITHUB_RUN_NUMBER=1 GITHUB_SHA=HEAD GITHUB_SERVER_URL=https://github.com GITHUB_REPOSITORY=acme/shop GITHUB_RUN_ID=7 GITHUB_REPOSITORY_ID=9 attest artifact fold/a/f -t file -f f -T t -n api --repo-root repo
+        attest artifact img:1 -F aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa -f f -T t -n api -b b -u u --repo-root repo --redact-commit-info author,message,branch -D
+        attest artifact x -t file -f f -T t -n api
+        attest generic -f f -T t -n api.x -C=false -g HEAD --repo-root repo --annotate a=1 --external-url l=http://x --external-fingerprint l=aa
+        attest generic fold/a/f -t file -f f -T t -n x --attachments fold/a/f
+        attest generic -f f -T t -n x --attachments fold,data.json
+        attest generic -f f -T bad -n x
+        attest generic -f f -T t -n x a true
+        attest generic -f f -T t -n a.b.c
+        attest custom -f f -T t -n x --type cov --attestation-data data.json
+        attest decision -f f -T t -n x --control C1 -C
+        attest decision -f f -T t -n x --control C1
+        attest override -f f -T t -n x --reason r --original-attestation-type snyk --new-compliance-status
+        attest junit -f f -T t -n x -R results
+        attest snyk -f f -T t -n x -R scan.sarif -D
+        attest jira -f f -T t -n x --jira-base-url SERVER --jira-pat p -g HEAD --repo-root repo --assert
+        report artifact fold/a/f -t file -f g -g HEAD -b b -u u --repo-root repo
+        create attestation-type t -d d -s data.json --jq '.a > 1' --summary 'A = .a'
+        create attestation-type t --summary a
+        archive attestation-type t
+        create control C1 -n a
+        update control C1 --link x=y
+        archive control C1
+        unarchive control C1
+        attest
+        report
+        "
+    ));
+}
+
+#[test]
+fn what_is_asked_of_trails() {
+    let world = World::compat();
+    insta::assert_snapshot!(world.transcript(
+        "
+        get flow y
+        get flow l
+        list flows --org p
+        get trail t -f f
+        get trail t -f f -o markdown
+        get trail bare -f f -o markdown
+        list trails
+        list trails --org e --page 2
+        list trails --flow-tag x
+        get artifact f@abc
+        get artifact f:c
+        get artifact f
+        list artifacts -f x
+        get attestation x -f f -t t
+        get attestation --attestation-id q
+        get attestation a
+        get attestation-type cov@v2
+        list attestation-types
+        get control C1
+        list controls
+        get repo --repo-id i1
+        list repos
+        list repos --name a --search b
+        assert artifact -F aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+        assert artifact -F bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb --flow f
+        assert artifact a b
+        "
+    ));
+}
+
+#[test]
+fn what_older_scripts_do() {
+    let mut world = World::compat();
+    world.make_repository();
+    world.write("data.json", "{\"a\": 1}");
+    world.set("KOSLI_REPO_ROOT", "repo").set("KOSLI_FLOW", "f");
+    insta::assert_snapshot!(world.transcript(
+        "
+        request approval fold/a/f -t file -e prod -d 'ready to go'
+        request approval fold/a/f -t file --oldest-commit HEAD~2 --newest-commit HEAD -u data.json -D
+        report approval fold/a/f -t file -e stage --approver ada
+        report approval fold/a/f -t file
+        report approval fold/a/f
+        report approval -F aa -e prod
+        report approval a b -t file -e prod
+        assert approval fold/a/f -t file
+        assert approval fold/a/f -t file -f g
+        assert approval fold/a/f -t file -f h
+        assert approval
+        expect deployment fold/a/f -t file -e prod -b http://ci/1 -d 'to prod' -u data.json
+        expect deployment fold/a/f -t file -e prod -b http://ci/1 -D
+        expect deployment fold/a/f -t file
+        GITHUB_RUN_NUMBER=1 GITHUB_SERVER_URL=https://github.com GITHUB_REPOSITORY=acme/shop GITHUB_RUN_ID=7 expect deployment fold/a/f -t file -e prod
+        "
+    ));
+}
+
+#[test]
+fn what_sonar_tells() {
+    let mut world = World::compat();
+    world
+        .set("KOSLI_FLOW", "f")
+        .set("KOSLI_TRAIL", "t")
+        .set("KOSLI_NAME", "x");
+    world.set("KOSLI_SONAR_API_TOKEN", "k");
+    let note = format!(
+        "serverUrl={0}\ndashboardUrl={0}/dashboard?id=shop&branch=dev\nceTaskUrl={0}/api/ce/task?id=T1\n",
+        world.host()
+    );
+    world.write_all(&[("work/report-task.txt", &note)]);
+    insta::assert_snapshot!(world.transcript(
+        "
+        attest sonar --sonar-working-dir work
+        attest sonar --sonar-ce-task-url SERVER/old/api/ce/task
+        attest sonar --sonar-ce-task-url SERVER/sad/api/ce/task
+        attest sonar --sonar-ce-task-url SERVER/err/api/ce/task
+        attest sonar --sonar-ce-task-url SERVER/api/ce/pending --max-wait 9
+        attest sonar --sonar-ce-task-url http://127.0.0.1:1/api/ce/task
+        attest sonar --sonar-server-url SERVER/nowhere --sonar-project-key shop --pull-request 1
+        "
+    ));
+}
+
+#[test]
+fn a_reader_may_set_the_clock() {
+    let mut world = World::runstone();
+    world.set("RUNSTONE_NOW", "2026-03-02");
+    insta::assert_snapshot!(world.transcript(
+        "
+        get trail bare -f f
+        list flows
+        get flow l
+        get trail t -f f -o markdown
+        attest generic -f f -T t -n x -D --description '<b>'
+        RUNSTONE_NOW=2022-09-06T12:00:00+02:00 get attestation --attestation-id q
+        RUNSTONE_NOW=yesterday get flow l
+        snapshot path prod --path fold --name n
+        "
+    ));
+}
+
+#[test]
 fn what_code_hosts_tell() {
     let mut world = World::compat();
     world.make_repository();

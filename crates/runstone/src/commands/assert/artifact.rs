@@ -117,11 +117,7 @@ fn table(answer: &Value) -> String {
                 if is("unexpected") { "unexpected" } else { "" }
             );
         }
-        let _ = writeln!(
-            out,
-            "  See more details at {}",
-            text(answer, "html_url")
-        );
+        let _ = writeln!(out, "  See more details at {}", text(answer, "html_url"));
     }
     out
 }

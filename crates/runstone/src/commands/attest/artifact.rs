@@ -7,7 +7,7 @@ use crate::commands::artifact::check_registry_flags;
 use crate::commands::attesting::{
     ANNOTATE, COMMIT, EXTERNAL_FINGERPRINT, EXTERNAL_URL, FINGERPRINT, FLOW, OF_ARTIFACT, REDACT,
     REPO, REPO_ROOT, TRAIL, annotations, artifact_fingerprint, check_arguments, check_artifact,
-    check_redaction, check_repo_flags, external_urls, read_commit, repo_info,
+    check_redaction, check_repo_flags, external_urls, repo_info, told,
 };
 use crate::context::Context;
 use crate::evidence::ci::Fact;
@@ -78,7 +78,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let annotations = annotations(context)?;
     let fingerprint = artifact_fingerprint(context)?.unwrap_or_default();
     let root = values.text("repo-root");
-    let commit = read_commit(context, root, values.text("commit"))?;
+    let commit = Repository::open(root)?.commit(values.text("commit"))?;
     let repo = repo_info(context);
     let name = file_name(context, values.text("display-name"));
 
@@ -86,7 +86,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     json.insert("fingerprint".into(), fingerprint.as_str().into());
     json.insert("filename".into(), name.as_str().into());
     json.insert("git_commit".into(), commit.sha1.as_str().into());
-    json.insert("git_commit_info".into(), commit.to_json());
+    json.insert("git_commit_info".into(), told(context, &commit));
     if let Some(repo) = repo {
         json.insert("repo_info".into(), repo);
     }
@@ -121,8 +121,10 @@ pub fn file_name(context: &Context, asked: &str) -> String {
         ("", true) => {
             // `.` and the root have no name of their own; what was typed is better than nothing.
             let path = std::path::Path::new(argument);
-            path.file_name()
-                .map_or_else(|| argument.into(), |name| name.to_string_lossy().into_owned())
+            path.file_name().map_or_else(
+                || argument.into(),
+                |name| name.to_string_lossy().into_owned(),
+            )
         }
         ("", false) => argument.to_owned(),
         (asked, _) => asked.to_owned(),

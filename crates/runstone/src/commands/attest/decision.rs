@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::commands::attesting::{
-    Attestation, DETAILS, MORE, OF_ARTIFACT, OF_COMMIT, PLACE, REPO, USAGE, WITH_ATTACHMENTS, check,
-    check_arguments,
+    Attestation, DETAILS, MORE, OF_ARTIFACT, OF_COMMIT, PLACE, REPO, USAGE, WITH_ATTACHMENTS,
+    check, check_arguments,
 };
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command};

@@ -27,7 +27,10 @@ const FLAGS: &[Flag] = &[
     )
     .required(),
     Flag::text("jira-username", "[conditional] The user name (Jira Cloud)."),
-    Flag::text("jira-api-token", "[conditional] The API token (Jira Cloud)."),
+    Flag::text(
+        "jira-api-token",
+        "[conditional] The API token (Jira Cloud).",
+    ),
     Flag::text(
         "jira-pat",
         "[conditional] The personal access token (Jira Data Center).",
@@ -101,7 +104,7 @@ pub fn exactly_one(context: &Context, a: &str, b: &str) -> anyhow::Result<()> {
 
 fn run(context: &mut Context) -> anyhow::Result<()> {
     let values = &context.values;
-    let mut attestation = Attestation::begin(context)?;
+    let mut attestation = Attestation::begin_needing(context, Some("search for Jira issue keys"))?;
     let projects = project_keys(values.list("jira-project-key"))?;
     let (text, place) = sources(context, &attestation);
     let keys = references(&text, &projects);
@@ -205,7 +208,11 @@ fn verdict(issues: &[Issue], unconfirmed: &[(String, String)], place: &str) -> O
     let all_confirmed = issues
         .iter()
         .any(|issue| !issue.issue_exists && !is_unconfirmed(&issue.issue_id));
-    let what = if all_confirmed { "missing" } else { "unconfirmed" };
+    let what = if all_confirmed {
+        "missing"
+    } else {
+        "unconfirmed"
+    };
     let mut text = format!("{what} Jira issues from references found in {place}");
     for issue in issues {
         let stands = match (issue.issue_exists, is_unconfirmed(&issue.issue_id)) {

@@ -1,8 +1,8 @@
 //! `attest junit`.
 
 use crate::commands::attesting::{
-    Attestation, DETAILS, MORE, OF_ARTIFACT, OF_COMMIT, PLACE, REPO, USAGE, WITH_ATTACHMENTS, check,
-    check_arguments,
+    Attestation, DETAILS, MORE, OF_ARTIFACT, OF_COMMIT, PLACE, REPO, USAGE, WITH_ATTACHMENTS,
+    check, check_arguments,
 };
 use crate::context::Context;
 use crate::evidence::junit;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::commands::attesting::{
     COMMIT, DESCRIPTION, EXTERNAL_FINGERPRINT, EXTERNAL_URL, ORIGIN_URL, REDACT, REPO, REPO_ROOT,
     USER_DATA, check_redaction, check_repo_flags, commit_info, external_urls, read_json, repo_info,
+    told,
 };
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command};
@@ -50,7 +51,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         "" => None,
         path => Some(read_json(path)?),
     };
-    let commit = commit_info(context)?;
+    let commit = commit_info(context, None)?;
     let repo = repo_info(context);
     let urls = external_urls(context)?;
 
@@ -64,7 +65,10 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let text = |flag: &str| Some(values.text(flag)).filter(|text| !text.is_empty());
     set("description", text("description").map(Value::from));
     set("user_data", user_data);
-    set("git_commit_info", commit.map(|commit| commit.to_json()));
+    set(
+        "git_commit_info",
+        commit.map(|commit| told(context, &commit)),
+    );
     set("repo_info", repo);
     set("external_urls", urls);
     set("origin_url", text("origin-url").map(Value::from));
@@ -74,10 +78,12 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         Some(path) => Some(context.file_part("template_file", path, &Method::PUT, &url)?),
         None => None,
     };
-    if let Some(answer) =
-        context.write_multipart(Method::PUT, url, &Value::Object(json), file)?
-    {
-        let verb = if answer.status == 200 { "updated" } else { "begun" };
+    if let Some(answer) = context.write_multipart(Method::PUT, url, &Value::Object(json), file)? {
+        let verb = if answer.status == 200 {
+            "updated"
+        } else {
+            "begun"
+        };
         context.say(format_args!("trail '{name}' was {verb}"));
     }
     Ok(())

@@ -148,17 +148,35 @@ mod tests {
             Ok(rows) => rows[1].to_string(),
             Err(error) => error.to_string(),
         };
-        assert_eq!(pairs(" x = .y = z "), r#"{"name":"x","expression":".y = z"}"#);
-        assert_eq!(pairs("x"), "--summary entry 2 must be in the form NAME=EXPRESSION");
+        assert_eq!(
+            pairs(" x = .y = z "),
+            r#"{"name":"x","expression":".y = z"}"#
+        );
+        assert_eq!(
+            pairs("x"),
+            "--summary entry 2 must be in the form NAME=EXPRESSION"
+        );
         assert_eq!(pairs(" =x"), "--summary entry 2 is missing a name");
         assert_eq!(pairs("x="), "--summary entry 2 is missing an expression");
-        assert_eq!(pairs("x==y"), "--summary entry 2 expression cannot start with '='");
+        assert_eq!(
+            pairs("x==y"),
+            "--summary entry 2 expression cannot start with '='"
+        );
         let json = |text: &str| summary_of_json(text).unwrap_err().to_string();
-        assert_eq!(json("x"), "--summary-json is not valid JSON: invalid character 'x' looking for beginning of value");
+        assert_eq!(
+            json("x"),
+            "--summary-json is not valid JSON: invalid character 'x' looking for beginning of value"
+        );
         for wrong in ["{}", "[1]", r#"[{"name":1}]"#, "null"] {
-            assert_eq!(json(wrong), "--summary-json must be a JSON array of {name, expression} entries");
+            assert_eq!(
+                json(wrong),
+                "--summary-json must be a JSON array of {name, expression} entries"
+            );
         }
         assert_eq!(json("[{}]"), "--summary-json entry 1 is missing a name");
-        assert_eq!(json(r#"[{"name":"a"}]"#), "--summary-json entry 1 is missing an expression");
+        assert_eq!(
+            json(r#"[{"name":"a"}]"#),
+            "--summary-json entry 1 is missing an expression"
+        );
     }
 }

@@ -48,7 +48,11 @@ pub static COMMAND: Command = Command {
 fn run(context: &mut Context) -> anyhow::Result<()> {
     let values = &context.values;
     let name = context.argument(0);
-    let template: Vec<&str> = values.list("template").iter().map(|name| name.trim()).collect();
+    let template: Vec<&str> = values
+        .list("template")
+        .iter()
+        .map(|name| name.trim())
+        .collect();
     let mut json = Map::new();
     json.insert("name".into(), name.into());
     json.insert("description".into(), values.text("description").into());
@@ -85,7 +89,11 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         context.write(Method::PUT, url, &Value::Object(json))?
     };
     if let Some(answer) = answer {
-        let verb = if answer.status == 200 { "updated" } else { "created" };
+        let verb = if answer.status == 200 {
+            "updated"
+        } else {
+            "created"
+        };
         context.say(format_args!("flow '{name}' was {verb}"));
     }
     Ok(())

@@ -42,9 +42,9 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
 /// The flow, by what the artifact is meant, and the value.
 fn split(expression: &str) -> anyhow::Result<(&str, &'static str, &str)> {
     let (separator, by) = match (expression.contains('@'), expression.contains(':')) {
-        (true, true) => anyhow::bail!(
-            "invalid expression: {expression}. Both '@' and ':' are present"
-        ),
+        (true, true) => {
+            anyhow::bail!("invalid expression: {expression}. Both '@' and ':' are present")
+        }
         (true, false) => ('@', "fingerprint"),
         (false, true) => (':', "commit_sha"),
         (false, false) => anyhow::bail!("invalid expression: {expression}"),
@@ -60,7 +60,9 @@ fn split(expression: &str) -> anyhow::Result<(&str, &'static str, &str)> {
 }
 
 fn table(context: &Context, answer: &Value) -> String {
-    let artifacts = answer.as_array().map_or(std::slice::from_ref(answer), Vec::as_slice);
+    let artifacts = answer
+        .as_array()
+        .map_or(std::slice::from_ref(answer), Vec::as_slice);
     let entries: Vec<String> = artifacts
         .iter()
         .map(|artifact| columns(&entry(context, artifact)))
@@ -97,7 +99,10 @@ fn entry(context: &Context, artifact: &Value) -> String {
         }
     }
     line("Fingerprint", &text(artifact, "fingerprint"));
-    line("Created on", &times.long_value(field(artifact, "created_at")));
+    line(
+        "Created on",
+        &times.long_value(field(artifact, "created_at")),
+    );
     for (label, name) in [
         ("Git commit", "git_commit"),
         ("Commit URL", "commit_url"),

@@ -13,7 +13,10 @@ const FLAGS: &[Flag] = &[
         "provider",
         "[optional] The host of the code, where two have a repository of the name.",
     ),
-    Flag::text("repo-id", "[optional] The id of the repository, in place of its name."),
+    Flag::text(
+        "repo-id",
+        "[optional] The id of the repository, in place of its name.",
+    ),
 ];
 
 /// The command.

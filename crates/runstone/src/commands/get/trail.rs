@@ -90,7 +90,10 @@ fn describe(event: &Value) -> Said {
             plain(if text(event, "state") == "PENDING" {
                 format!("approval #{number} requested")
             } else {
-                format!("approval #{number} created by '{}'", text(event, "reviewer"))
+                format!(
+                    "approval #{number} created by '{}'",
+                    text(event, "reviewer")
+                )
             })
         }
         "artifact_started_running" => ran("started"),
@@ -245,13 +248,20 @@ fn markdown(context: &Context, trail: &Value) -> String {
     let name = text(trail, "name");
     let (org, flow) = (context.org(), context.values.text("flow"));
     let page = context.url(&[org, "flows", flow, "trails", &name]);
-    let mut out = format!("## Trail: {}\n\n|  |  |\n| --- | --- |\n", link(&name, &page));
+    let mut out = format!(
+        "## Trail: {}\n\n|  |  |\n| --- | --- |\n",
+        link(&name, &page)
+    );
     let row = |out: &mut String, label: &str, value: &str| {
         let _ = writeln!(out, "| {label} | {value} |");
     };
     row(&mut out, "Name", &cell(&name));
     row(&mut out, "Description", &cell(&text(trail, "description")));
-    row(&mut out, "Compliance", &state(&text(trail, "compliance_state")));
+    row(
+        &mut out,
+        "Compliance",
+        &state(&text(trail, "compliance_state")),
+    );
     row(
         &mut out,
         "Last modified at",

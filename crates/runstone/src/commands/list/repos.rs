@@ -15,7 +15,10 @@ const FLAGS: &[Flag] = &[
         "[optional] Only repositories whose name contains this, capitals and small letters alike.",
     ),
     Flag::text("provider", "[optional] Only repositories at this host."),
-    Flag::text("repo-id", "[optional] Only the repository of this id at its host."),
+    Flag::text(
+        "repo-id",
+        "[optional] Only the repository of this id at its host.",
+    ),
     Flag::text("sort-direction", "[optional] asc or desc."),
     Flag::new(
         "tag",

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use crate::commands::artifact::check_registry_flags;
 use crate::commands::attest::artifact::{BUILD_URL, COMMIT_URL, file_name, repo_url};
 use crate::commands::attesting::{
-    FINGERPRINT, FLOW, OF_ARTIFACT, REPO_ROOT, artifact_fingerprint, check_artifact, check_one_artifact,
+    FINGERPRINT, FLOW, OF_ARTIFACT, REPO_ROOT, artifact_fingerprint, check_artifact,
+    check_one_artifact,
 };
 use crate::context::{Context, parse};
 use crate::evidence::ci::Fact;
@@ -100,7 +101,13 @@ pub fn latest_commit(
     if !branch.is_empty() {
         query.push(("branch", branch.to_owned()));
     }
-    let segments = ["artifacts", context.org(), flow, fingerprint, "latest_commit"];
+    let segments = [
+        "artifacts",
+        context.org(),
+        flow,
+        fingerprint,
+        "latest_commit",
+    ];
     let body = context.get(context.api(&segments, &query))?;
     let commit = text(&parse(&body)?, "latest_commit");
     Ok((!commit.is_empty()).then_some(commit))

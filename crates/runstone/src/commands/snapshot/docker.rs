@@ -27,7 +27,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let running =
         context.block_on(async { Docker::connect(docker_host(context)).await?.running().await })?;
     reporting::tell(context, &running.notices);
-    let observed = context.times().now;
+    let observed = context.now();
     if reporting::send(context, environment, "docker", &running.artifacts, observed)? {
         context.say(format_args!(
             "[{}] containers were reported to environment {environment}",

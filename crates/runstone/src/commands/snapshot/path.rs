@@ -44,7 +44,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         tell_spec(context, &options.name, &options.path, &options.exclude);
         report(context, path(&options)?, observed)
     };
-    report(context.times().now)?;
+    report(context.now())?;
     if context.values.bool("watch") {
         watch(context, std::slice::from_ref(&options.path), report)?;
     }

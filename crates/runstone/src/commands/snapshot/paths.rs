@@ -51,7 +51,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         }
         report(context, paths(&spec)?, observed)
     };
-    report(context.times().now)?;
+    report(context.now())?;
     if context.values.bool("watch") {
         let watched: Vec<PathBuf> = spec
             .artifacts

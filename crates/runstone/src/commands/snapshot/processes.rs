@@ -26,7 +26,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     reporting::ensure_environment(context, environment, "server")?;
     let processes = Collector::new(Options::default()).collect()?;
     let artifacts = artifacts(&processes);
-    let observed = context.times().now;
+    let observed = context.now();
     if reporting::send(context, environment, "server", &artifacts, observed)? {
         context.say(format_args!(
             "[{}] processes of {} executables were reported to environment {environment}, {} could not be read",

@@ -40,5 +40,5 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
         paths: context.values.list("paths").to_vec(),
         exclude: context.values.list("exclude").to_vec(),
     };
-    report(context, server(&options)?, context.times().now)
+    report(context, server(&options)?, context.now())
 }

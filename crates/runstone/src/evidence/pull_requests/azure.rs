@@ -40,7 +40,10 @@ impl Azure {
     }
 
     async fn pull_request(&self, detail: &Value, asked: &str) -> Result<PullRequest, HostError> {
-        let id = detail["pullRequestId"].as_i64().unwrap_or_default().to_string();
+        let id = detail["pullRequestId"]
+            .as_i64()
+            .unwrap_or_default()
+            .to_string();
         let page = url(
             base(&self.org_url),
             &[&self.project, "_git", &self.repository, "pullrequest", &id],

@@ -67,7 +67,14 @@ associatedPullRequests(first: 100) {{ nodes {{ {FIELDS} }} }} }} }} }} }}"
                 "" => CLOUD.to_owned(),
                 base => format!("{base}/api/v3"),
             };
-            let segments = ["repos", &self.owner, &self.repository, "commits", commit, "pulls"];
+            let segments = [
+                "repos",
+                &self.owner,
+                &self.repository,
+                "commits",
+                commit,
+                "pulls",
+            ];
             let reply = self.http.get(&url(&rest, &segments)).await?;
             let numbers: Vec<u64> = match reply.status {
                 200 => reply
@@ -161,7 +168,10 @@ repository(owner: $owner, name: $repository) {{ pullRequest(number: $number) {{ 
             )));
         }
         let mut answer = reply.json()?;
-        if let Some(error) = answer["errors"].as_array().and_then(|errors| errors.first()) {
+        if let Some(error) = answer["errors"]
+            .as_array()
+            .and_then(|errors| errors.first())
+        {
             return Err(HostError::Refused(text(&error["message"])));
         }
         Ok(answer["data"].take())
@@ -170,9 +180,8 @@ repository(owner: $owner, name: $repository) {{ pullRequest(number: $number) {{ 
 
 fn of_node(node: &Value, merge_commit: String) -> PullRequest {
     let branch = text(&node["headRefName"]);
-    let nodes = |name: &str| -> Vec<Value> {
-        node[name]["nodes"].as_array().cloned().unwrap_or_default()
-    };
+    let nodes =
+        |name: &str| -> Vec<Value> { node[name]["nodes"].as_array().cloned().unwrap_or_default() };
     PullRequest {
         merge_commit,
         url: text(&node["url"]),

@@ -32,11 +32,11 @@ const FLAGS: &[Flag] = &[
 /// Finds the pull requests of the commit and states them.
 fn report(context: &Context, host: Host) -> anyhow::Result<()> {
     let values = &context.values;
-    let mut attestation = Attestation::begin(context)?;
-    let commit = attestation
-        .commit
-        .as_ref()
-        .map_or_else(|| values.text("commit").to_owned(), |commit| commit.sha1.clone());
+    let mut attestation = Attestation::begin_needing(context, Some("find pull requests"))?;
+    let commit = attestation.commit.as_ref().map_or_else(
+        || values.text("commit").to_owned(),
+        |commit| commit.sha1.clone(),
+    );
     let found = host.find(context, &commit)?;
     context.say(format_args!(
         "found {} {}(s) for commit: {commit}",
