@@ -34,6 +34,7 @@ mod attest {
     pub mod junit;
     pub mod override_;
     pub mod pullrequest;
+    pub mod sbom;
     pub mod snyk;
     pub mod sonar;
 }
@@ -153,6 +154,7 @@ static COMMANDS: &[&Command] = &[
     &attest::pullrequest::bitbucket::COMMAND,
     &attest::pullrequest::github::COMMAND,
     &attest::pullrequest::gitlab::COMMAND,
+    &attest::sbom::COMMAND,
     &attest::snyk::COMMAND,
     &attest::sonar::COMMAND,
     &begin::trail::COMMAND,

@@ -13,6 +13,7 @@ pub mod jira;
 pub mod junit;
 pub mod pull_requests;
 pub mod sarif;
+pub mod sbom;
 pub mod sonar;
 
 /// The system's reason without the number that the library appends.

@@ -79,6 +79,22 @@ fn the_published_client_says_the_same() {
             "utf16/a.xml",
             "<?xml version=\"1.0\" encoding=\"UTF-16\"?><testsuite/>",
         ),
+        (
+            "bom.json",
+            "{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.6\",\"metadata\":{\"timestamp\":\"2026-03-01T10:00:00+01:00\",\"tools\":{\"components\":[{\"name\":\"trivy\",\"version\":\"0.5\"},{\"name\":\"nover\"}],\"services\":[{\"name\":\"svc\",\"version\":\"2\"}]},\"component\":{\"name\":\"shop\",\"purl\":\"pkg:oci/shop\"}},\"components\":[{\"name\":\"a\",\"components\":[{\"name\":\"n\"}]},{\"type\":\"file\",\"name\":\"f\"}]}",
+        ),
+        (
+            "bom.xml",
+            "<bom xmlns=\"http://cyclonedx.org/schema/bom/1.5\"><metadata><timestamp>2026-03-01T10:00:00Z</timestamp><tools><tool><vendor>v</vendor><name>syft</name><version>1.0</version></tool></tools><component type=\"container\"><name>shop</name><version>1</version></component></metadata><components><component type=\"library\"><name>a</name></component></components></bom>",
+        ),
+        (
+            "spdx.json",
+            "{\"spdxVersion\":\"SPDX-2.3\",\"dataLicense\":\"CC0-1.0\",\"SPDXID\":\"SPDXRef-DOCUMENT\",\"name\":\"shop\",\"documentNamespace\":\"https://x/1\",\"creationInfo\":{\"created\":\"2026-03-01T10:00:00Z\",\"creators\":[\"Tool: syft-1.0\",\"Organization: Anchore\"]},\"packages\":[{\"SPDXID\":\"SPDXRef-a\",\"name\":\"a\",\"versionInfo\":\"1\"},{\"SPDXID\":\"SPDXRef-b\",\"name\":\"b\"}],\"relationships\":[{\"spdxElementId\":\"SPDXRef-DOCUMENT\",\"relationshipType\":\"DESCRIBES\",\"relatedSpdxElement\":\"SPDXRef-a\"}]}",
+        ),
+        (
+            "x.spdx",
+            "SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\nDocumentName: shop\nCreator: Tool: syft-1.0\nCreated: 2026-03-01T10:00:00Z\nPackageName: a\nSPDXID: SPDXRef-a\nPackageVersion: 1\nRelationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-a\n",
+        ),
         ("scan.sarif", include_str!("data/scan.sarif")),
         (
             "norule.sarif",
