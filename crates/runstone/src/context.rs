@@ -459,7 +459,6 @@ impl Context {
     /// The file at `path` as a part named `field`. One that cannot be read is told with the request
     /// it was meant for, before anything is sent.
     pub fn file_part(
-        &self,
         field: &str,
         path: &str,
         method: &Method,

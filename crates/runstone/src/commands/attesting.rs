@@ -258,7 +258,8 @@ pub fn check_one_artifact(context: &Context) -> anyhow::Result<()> {
 pub fn check_fingerprint(context: &Context) -> anyhow::Result<()> {
     let text = context.values.text("fingerprint");
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if !text.is_empty() && !(text.len() == 64 && text.bytes().all(is_hex)) {
+    let is_one = text.len() == 64 && text.bytes().all(is_hex);
+    if !text.is_empty() && !is_one {
         return Err(usage_error(format!(
             "{text} is not a valid SHA256 fingerprint. It should match the pattern ^([a-f0-9]{{64}})$"
         )));

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// The largest answer that is read, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a call may take as a whole.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -115,7 +115,7 @@ impl Http {
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::custom(|attempt| {
                 // A header of our own would go along to wherever a host sends us.
-                let first = attempt.previous().first().map(|url| url.origin());
+                let first = attempt.previous().first().map(url::Url::origin);
                 if attempt.previous().len() > 5 {
                     attempt.error("too many redirects")
                 } else if first.is_some_and(|first| first != attempt.url().origin()) {

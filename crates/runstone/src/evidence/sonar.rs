@@ -219,6 +219,7 @@ impl<'a> Sonar<'a> {
             question.working_directory.trim_end_matches('/')
         );
         let mut found = Analysis::default();
+        let names_one = !question.revision.is_empty() || !question.pull_request.is_empty();
         match std::fs::read_to_string(&note) {
             Ok(text) => {
                 for line in text.lines() {
@@ -238,10 +239,7 @@ impl<'a> Sonar<'a> {
                     })?;
                 found.server_url = origin;
             }
-            Err(_)
-                if !question.project_key.is_empty()
-                    && !(question.revision.is_empty() && question.pull_request.is_empty()) =>
-            {
+            Err(_) if !question.project_key.is_empty() && names_one => {
                 base(&question.server_url).clone_into(&mut found.server_url);
             }
             Err(error) => {

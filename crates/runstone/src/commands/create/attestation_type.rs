@@ -69,7 +69,12 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let url = context.api(&["custom-attestation-types", context.org()], &[]);
     let file = match values.text("schema") {
         "" => None,
-        path => Some(context.file_part("type_schema", path, &Method::POST, &url)?),
+        path => Some(Context::file_part(
+            "type_schema",
+            path,
+            &Method::POST,
+            &url,
+        )?),
     };
     if context
         .write_multipart(Method::POST, url, &Value::Object(json), file)?

@@ -73,7 +73,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
                 content: Content::Bytes(EMPTY_TEMPLATE.into()),
             }
         } else {
-            context.file_part("template_file", path, &Method::PUT, &url)?
+            Context::file_part("template_file", path, &Method::PUT, &url)?
         };
         context.write_multipart(Method::PUT, url, &Value::Object(json), Some(file))?
     } else {
