@@ -23,7 +23,7 @@ fuzz_target!(|input: (&[u8], &[u8], bool)| {
         && let Ok(read) = Entry::decode(entry, &bodies)
     {
         let (bytes, written) = read.encode();
-        let bodies: Vec<_> = written.into_iter().map(|body| Some(body.bytes)).collect();
+        let bodies: Vec<_> = written.iter().map(|body| body.in_hand().cloned()).collect();
         assert_eq!(Entry::decode(&bytes, &bodies), Ok(read));
     }
 });

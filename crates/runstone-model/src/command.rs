@@ -3,12 +3,18 @@
 //! A command is complete: time, ids and random bytes are in it, so that deciding it again gives
 //! the same.
 
+mod flow;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::flow::{
+    Attest, FlowAction, GivenTemplate, PutFlow, PutTrail, RepoTold, ReportArtifact,
+};
+
 use crate::event::{Claim, Salt};
 use crate::fact::{EntryIndex, EnvironmentNo, OrganizationKind, OrganizationNo, Seen, SnapshotNo};
-use crate::id::{Digest, Micros};
+use crate::id::{Digest, Fingerprint, Micros};
 use crate::limit::{Limit, Limited};
 use crate::name::EnvironmentKind;
 use crate::report::Report;
@@ -84,6 +90,8 @@ pub enum Action {
         /// Keys; applied after `set`.
         remove: Vec<String>,
     },
+    /// Something about flows and what is in them.
+    Flow(FlowAction),
     /// Record what runs.
     RecordReport(RecordReport),
     /// Journal what has been observed since the last entry of an environment.
@@ -271,6 +279,19 @@ pub enum Reply {
     Replayed,
 }
 
+/// An attestation is about an artifact that its trail does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Artifact with fingerprint {fingerprint} does not exist in trail \"{trail}\" of flow \"{flow}\" belonging to organization \"{organization}\""
+)]
+#[expect(missing_docs, reason = "the message says it; fields are what it names")]
+pub struct MissingInTrail {
+    pub fingerprint: Fingerprint,
+    pub trail: String,
+    pub flow: String,
+    pub organization: String,
+}
+
 /// A command is refused. The texts are those the API contracts fix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it; fields are what it names")]
@@ -305,6 +326,16 @@ pub enum Refusal {
         kind: EnvironmentKind,
         reported: EnvironmentKind,
     },
+    #[error("Flow named '{name}' does not exist for organization '{organization}'")]
+    FlowMissing { name: String, organization: String },
+    #[error("Flow named '{name}' already exists for organization '{organization}'")]
+    FlowExists { name: String, organization: String },
+    #[error(transparent)]
+    ArtifactMissingInTrail(Box<MissingInTrail>),
+    #[error("Repo '{name}' not found")]
+    RepoMissing { name: String },
+    #[error("trail '{name}' has just been told otherwise by somebody else")]
+    TrailToldMeanwhile { name: String },
     #[error("organization '{name}' does not exist")]
     OrganizationMissing { name: String },
     #[error("user '{name}' does not exist")]

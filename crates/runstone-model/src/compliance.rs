@@ -9,6 +9,7 @@
 //! Numbers (`no`) of attestations, of artifact reports and of templates are those that entries
 //! assign: a later report of the same sort has a higher one.
 
+mod changes;
 mod row;
 mod status;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::changes::Changes;
 pub use self::row::{BadRow, RowKey};
 pub use self::status::{ArtifactStatus, AttestationStatus, ComplianceStatus, Ids};
 use crate::id::{Fingerprint, Micros};

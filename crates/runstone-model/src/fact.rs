@@ -10,6 +10,10 @@ use crate::id::{Digest, Fingerprint, Micros};
 use crate::limit::Limits;
 use crate::role::Role;
 
+mod flow;
+
+pub use flow::*;
+
 macro_rules! ordinal {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -41,6 +45,35 @@ ordinal!(
 ordinal!(
     /// A service account, numbered from 1 within its organization.
     AccountNo
+);
+
+ordinal!(
+    /// A flow, numbered from 1 within its organization.
+    FlowNo
+);
+ordinal!(
+    /// A version of a template, of a flow or of one trail, numbered from 1 within its organization.
+    TemplateNo
+);
+ordinal!(
+    /// A trail, numbered from 1 within its organization.
+    TrailNo
+);
+ordinal!(
+    /// A report of an artifact, numbered from 1 within its organization.
+    ArtifactNo
+);
+ordinal!(
+    /// An attestation, numbered from 1 within its organization.
+    AttestationNo
+);
+ordinal!(
+    /// A repository of code, numbered from 1 within its organization.
+    RepoNo
+);
+ordinal!(
+    /// A custom type of attestation, numbered from 1 within its organization.
+    TypeNo
 );
 
 /// The reserved log that holds organizations and people.

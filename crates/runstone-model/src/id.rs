@@ -71,6 +71,90 @@ impl Digest {
     }
 }
 
+/// A git commit's SHA-1, written as 40 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Commit(pub [u8; 20]);
+
+impl Commit {
+    /// 40 lower-case hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        encode_hex(&self.0)
+    }
+
+    /// The commit written as `text`, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut padded = [b'0'; 64];
+        padded
+            .get_mut(..40)?
+            .copy_from_slice(text.as_bytes().get(..40)?);
+        let bytes = (text.len() == 40).then(|| decode_hex_32(&padded))??;
+        bytes.first_chunk().copied().map(Self)
+    }
+
+    /// The commit whose raw bytes are given, if there are exactly 20.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Commit({})", self.to_hex())
+    }
+}
+
+/// What an id on the wire names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// An organization; its number is 0.
+    Organization,
+    /// An environment.
+    Environment,
+    /// A flow.
+    Flow,
+    /// A version of a template.
+    Template,
+    /// A trail.
+    Trail,
+    /// A report of an artifact.
+    Artifact,
+    /// An attestation.
+    Attestation,
+    /// A repository.
+    Repo,
+    /// A user or a service account.
+    Principal,
+}
+
+/// The id that the wire shows for the thing with this number in the organization with this id:
+/// 8, 4, 4, 4 and 8 hexadecimal digits (`api-flows.md` section 1.1). The last group is the number,
+/// so that an id is found without an index; the others depend on all three, so that an id of
+/// another organization or kind is not taken for one of these.
+pub fn wire_id(named: Named, organization: &str, no: u32) -> String {
+    let digest = Digest::of(format!("{named:?}:{organization}:{no}").as_bytes());
+    let hex = encode_hex(&digest.0[..10]);
+    format!(
+        "{}-{}-{}-{}-{no:08x}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20]
+    )
+}
+
+/// The number of what `id` names, if [`wire_id`] gives this id for it.
+pub fn parse_wire_id(named: Named, organization: &str, id: &str) -> Option<u32> {
+    let last = id.rsplit('-').next()?;
+    let no = (last.len() == 8).then(|| u32::from_str_radix(last, 16).ok())??;
+    (wire_id(named, organization, no) == id).then_some(no)
+}
+
 /// Lower-case hexadecimal text of `bytes`.
 pub fn encode_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -116,5 +200,54 @@ impl Micros {
     /// Seconds since the epoch, as the wire's `ts` values are.
     pub fn to_seconds(self) -> f64 {
         self.0 as f64 / 1e6
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_forty_digits() {
+        let text = "16d9990ad23a40eecaf087abac2a58a2d2a4b3f4";
+        let commit = Commit::parse(text).expect("a commit");
+        assert_eq!(commit.to_hex(), text);
+        assert_eq!(Commit::from_slice(&commit.0), Some(commit));
+        for bad in [
+            "",
+            "16d9990",
+            &text.to_uppercase(),
+            &format!("{text}0"),
+            &"é".repeat(20),
+        ] {
+            assert_eq!(Commit::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_of_the_wire_lead_back_to_their_numbers() {
+        let id = wire_id(Named::Trail, "0123456789abcdef", 258);
+        assert_eq!(id.len(), 32);
+        assert!(id.ends_with("-00000102"), "{id}");
+        assert_eq!(
+            parse_wire_id(Named::Trail, "0123456789abcdef", &id),
+            Some(258)
+        );
+        assert_eq!(parse_wire_id(Named::Flow, "0123456789abcdef", &id), None);
+        assert_eq!(parse_wire_id(Named::Trail, "0123456789abcdee", &id), None);
+        for bad in [
+            "",
+            "-",
+            "x-00000102",
+            "00000102",
+            &id.to_uppercase(),
+            &id[1..],
+        ] {
+            assert_eq!(
+                parse_wire_id(Named::Trail, "0123456789abcdef", bad),
+                None,
+                "{bad}"
+            );
+        }
     }
 }

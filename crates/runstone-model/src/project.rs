@@ -5,10 +5,12 @@
 //! event.
 
 mod erasure;
+mod flow;
 mod snapshots;
 
 use std::sync::Arc;
 
+pub use self::flow::read_template;
 use self::snapshots::{append_logical, append_snapshot};
 use crate::event::{Entry, Event, Settings, Subject, Text, Verifier};
 use crate::fact::{
@@ -109,6 +111,9 @@ pub fn needs(organization: OrganizationNo, entry: &Entry) -> Vec<crate::view::Fa
             keys.push(FactKey::Record(organization, Arc::clone(identity)));
         }
     }
+    if let Event::Flow(event) = &entry.event {
+        flow::needs(organization, event, &mut keys);
+    }
     keys
 }
 
@@ -144,7 +149,10 @@ pub fn project(
     for (subject, _) in &entry.subjects {
         rows.put(Row::Subject(organization, *subject, index));
     }
-    project_event(&mut rows, &entry.event)?;
+    match &entry.event {
+        Event::Flow(event) => flow::project(&mut rows, entry, event)?,
+        event => project_event(&mut rows, event)?,
+    }
     erasure::note(&mut rows, entry);
     if let (Some(claim), Some(Subject::Environment(no))) = (
         &entry.claim,
@@ -246,6 +254,7 @@ fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(
         Event::ServiceAccountChanged { no, .. } => {
             view.account(organization, *no)?;
         }
+        Event::Flow(event) => flow::preload(organization, event, view)?,
         _ => {
             view.counters(organization)?;
         }
@@ -576,7 +585,8 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
         Event::ObservationRecorded { .. }
         | Event::EpochBegun { .. }
         | Event::KeyRotated { .. }
-        | Event::ClockMovedBack { .. } => {}
+        | Event::ClockMovedBack { .. }
+        | Event::Flow(_) => {}
         Event::BodiesErased { bodies, .. } => {
             for (index, position, _) in bodies {
                 erasure::erase(rows, *index, *position)?;

@@ -37,9 +37,11 @@ impl Role {
         match right {
             Right::Read => true,
             Right::PutEnvironment | Right::ReportSnapshot => self >= Self::Snapshotter,
-            Right::ChangeEnvironment | Right::ArchiveEnvironment | Right::Tag => {
-                self >= Self::Member
-            }
+            Right::ChangeEnvironment
+            | Right::ArchiveEnvironment
+            | Right::Tag
+            | Right::ChangeFlow
+            | Right::Attest => self >= Self::Member,
             Right::Administer => self == Self::Admin,
         }
     }
@@ -82,19 +84,25 @@ pub enum Right {
     ArchiveEnvironment,
     /// Set and remove tags.
     Tag,
+    /// Create, change, rename and archive flows and custom types of attestations.
+    ChangeFlow,
+    /// Begin trails, report artifacts, attest.
+    Attest,
     /// Manage people, keys and the organization.
     Administer,
 }
 
 impl Right {
     /// Every right, for generated tests.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Read,
         Self::PutEnvironment,
         Self::ReportSnapshot,
         Self::ChangeEnvironment,
         Self::ArchiveEnvironment,
         Self::Tag,
+        Self::ChangeFlow,
+        Self::Attest,
         Self::Administer,
     ];
 }

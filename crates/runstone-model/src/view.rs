@@ -7,14 +7,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
-    AccountNo, ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, Membership, Organization,
-    OrganizationNo, PrivateBody, Record, Seen, ServiceAccount, Snapshot, Span, User, UserNo,
+    AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
+    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record, Repo,
+    RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, Span, Telling, TemplateNo, TemplateRow, Trail,
+    TrailNo, User, UserNo,
 };
 use crate::id::Digest;
 use crate::role::Role;
 use crate::state::Head;
+use crate::template::Template;
 
 /// Names one fact.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +66,36 @@ pub enum FactKey {
     TextFrom(OrganizationNo, Subject, String),
     /// Verifier of the key with an id.
     KeyWithId(String),
+    /// The last ordinal given out to things of a sort.
+    Last(OrganizationNo, Numbered),
+    /// [`Flow`] by ordinal.
+    Flow(OrganizationNo, FlowNo),
+    /// Ordinal of the flow a name leads to: the one that has it, else the last that had.
+    FlowNamed(OrganizationNo, String),
+    /// [`Template`] by ordinal.
+    Template(OrganizationNo, TemplateNo),
+    /// [`Trail`] by ordinal.
+    Trail(OrganizationNo, TrailNo),
+    /// Its ordinal by flow and name.
+    TrailNamed(OrganizationNo, FlowNo, String),
+    /// [`TrailState`] of a trail.
+    TrailState(OrganizationNo, TrailNo),
+    /// [`Repo`] by ordinal.
+    Repo(OrganizationNo, RepoNo),
+    /// Its ordinal by the code host's kind and id, or name where it has no id.
+    RepoKnown(OrganizationNo, RepoKey),
+}
+
+/// What is numbered within an organization and counted nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum Numbered {
+    Flow,
+    Template,
+    Trail,
+    Artifact,
+    Attestation,
+    Repo,
 }
 
 impl FactKey {
@@ -90,7 +124,16 @@ impl FactKey {
             | Self::Subject(no, _)
             | Self::PrivateBody(no, _, _)
             | Self::BodyDigest(no, _, _)
-            | Self::TextFrom(no, _, _) => *no,
+            | Self::TextFrom(no, _, _)
+            | Self::Last(no, _)
+            | Self::Flow(no, _)
+            | Self::FlowNamed(no, _)
+            | Self::Template(no, _)
+            | Self::Trail(no, _)
+            | Self::TrailNamed(no, _, _)
+            | Self::TrailState(no, _)
+            | Self::Repo(no, _)
+            | Self::RepoKnown(no, _) => *no,
         }
     }
 }
@@ -105,6 +148,9 @@ impl FactKey {
                 | Self::Sequence(..)
                 | Self::Subject(..)
                 | Self::Counters(_)
+                | Self::Last(..)
+                | Self::TrailState(..)
+                | Self::Repo(..)
         )
     }
 }
@@ -138,6 +184,15 @@ pub enum Fact {
     BodyDigest(Digest),
     TextFrom(EntryIndex),
     KeyWithId(Digest),
+    Last(u32),
+    Flow(Arc<Flow>),
+    FlowNamed(FlowNo),
+    Template(Arc<Template>),
+    Trail(Arc<Trail>),
+    TrailNamed(TrailNo),
+    TrailState(Arc<TrailState>),
+    Repo(Arc<Repo>),
+    RepoKnown(RepoNo),
 }
 
 /// The last ordinals given out in a log.
@@ -186,6 +241,17 @@ pub enum Row {
     TextFrom(OrganizationNo, Subject, String, EntryIndex),
     /// The key with this verifier and id is no more.
     KeyRemoved(Digest, String),
+    Flow(Arc<Flow>),
+    FlowNamed(OrganizationNo, String, FlowNo),
+    /// A version of a template, and what it demands.
+    Template(Arc<TemplateRow>, Arc<Template>),
+    Trail(Arc<Trail>),
+    Telling(Arc<Telling>),
+    Artifact(Arc<Artifact>),
+    /// The state of a report of an artifact is another from now on.
+    ArtifactState(OrganizationNo, ArtifactNo, State),
+    Attestation(Arc<Attestation>),
+    Repo(Arc<Repo>),
 }
 
 /// A fact was read that is not loaded.
@@ -327,6 +393,46 @@ impl View {
         FactKey::TextFrom(organization, subject, name.to_owned())
     );
     reader!(
+        /// Flow by ordinal.
+        flow, Flow, Arc<Flow>, (organization: OrganizationNo, no: FlowNo),
+        FactKey::Flow(organization, no)
+    );
+    reader!(
+        /// Flow's ordinal by name.
+        flow_named, FlowNamed, FlowNo, (organization: OrganizationNo, name: &str),
+        FactKey::FlowNamed(organization, name.to_owned())
+    );
+    reader!(
+        /// What a version of a template demands.
+        template, Template, Arc<Template>, (organization: OrganizationNo, no: TemplateNo),
+        FactKey::Template(organization, no)
+    );
+    reader!(
+        /// Trail by ordinal.
+        trail, Trail, Arc<Trail>, (organization: OrganizationNo, no: TrailNo),
+        FactKey::Trail(organization, no)
+    );
+    reader!(
+        /// Trail's ordinal by flow and name.
+        trail_named, TrailNamed, TrailNo, (organization: OrganizationNo, flow: FlowNo, name: &str),
+        FactKey::TrailNamed(organization, flow, name.to_owned())
+    );
+    reader!(
+        /// What was reported in a trail.
+        trail_state, TrailState, Arc<TrailState>, (organization: OrganizationNo, no: TrailNo),
+        FactKey::TrailState(organization, no)
+    );
+    reader!(
+        /// Repository by ordinal.
+        repo, Repo, Arc<Repo>, (organization: OrganizationNo, no: RepoNo),
+        FactKey::Repo(organization, no)
+    );
+    reader!(
+        /// Repository's ordinal by what identifies it.
+        repo_known, RepoKnown, RepoNo, (organization: OrganizationNo, key: &RepoKey),
+        FactKey::RepoKnown(organization, key.clone())
+    );
+    reader!(
         /// Verifier of the key with an id.
         key_with_id, KeyWithId, Digest, (id: &str), FactKey::KeyWithId(id.to_owned())
     );
@@ -337,6 +443,16 @@ impl View {
         match self.facts.get(&key) {
             Some(Fact::Counters(counters)) => Ok(*counters),
             Some(_) => Ok(Counters::default()),
+            None => Err(Need(key)),
+        }
+    }
+
+    /// The last ordinal given out to things of a sort; zero before the first.
+    pub fn last(&self, organization: OrganizationNo, of: Numbered) -> Result<u32, Need> {
+        let key = FactKey::Last(organization, of);
+        match self.facts.get(&key) {
+            Some(Fact::Last(no)) => Ok(*no),
+            Some(_) => Ok(0),
             None => Err(Need(key)),
         }
     }
@@ -369,6 +485,28 @@ impl View {
                 Ok(None)
             }
             None => Err(Need(key)),
+        }
+    }
+
+    /// Takes what is known of a trail's reports out for changing without a copy, if it is known and
+    /// this view holds the only one.
+    pub fn take_trail_state(
+        &mut self,
+        organization: OrganizationNo,
+        no: TrailNo,
+    ) -> Option<TrailState> {
+        match self.facts.remove(&FactKey::TrailState(organization, no)) {
+            Some(Fact::TrailState(state)) => Some(Arc::unwrap_or_clone(state)),
+            _ => None,
+        }
+    }
+
+    /// Follows an ordinal that was given out, where the last one is known.
+    fn raise(&mut self, organization: OrganizationNo, of: Numbered, no: u32) {
+        if let Ok(last) = self.last(organization, of)
+            && no > last
+        {
+            self.insert(FactKey::Last(organization, of), Fact::Last(no));
         }
     }
 
@@ -481,7 +619,55 @@ impl View {
                 self.insert(FactKey::Key(*verifier), Fact::Absent);
                 self.insert(FactKey::KeyWithId(id.clone()), Fact::Absent);
             }
-            Row::Snapshot(_) | Row::Span(_) => {}
+            Row::Flow(flow) => {
+                self.raise(flow.organization, Numbered::Flow, flow.no.0);
+                self.insert(
+                    FactKey::Flow(flow.organization, flow.no),
+                    Fact::Flow(Arc::clone(flow)),
+                );
+            }
+            Row::FlowNamed(organization, name, no) => self.insert(
+                FactKey::FlowNamed(*organization, name.clone()),
+                Fact::FlowNamed(*no),
+            ),
+            Row::Template(row, template) => {
+                self.raise(row.organization, Numbered::Template, row.no.0);
+                self.insert(
+                    FactKey::Template(row.organization, row.no),
+                    Fact::Template(Arc::clone(template)),
+                );
+            }
+            Row::Trail(trail) => {
+                self.raise(trail.organization, Numbered::Trail, trail.no.0);
+                self.insert(
+                    FactKey::TrailNamed(trail.organization, trail.flow, trail.name.clone()),
+                    Fact::TrailNamed(trail.no),
+                );
+                self.insert(
+                    FactKey::Trail(trail.organization, trail.no),
+                    Fact::Trail(Arc::clone(trail)),
+                );
+            }
+            Row::Artifact(artifact) => {
+                self.raise(artifact.organization, Numbered::Artifact, artifact.no.0);
+            }
+            Row::Attestation(attestation) => self.raise(
+                attestation.organization,
+                Numbered::Attestation,
+                attestation.no.0,
+            ),
+            Row::Repo(repo) => {
+                self.raise(repo.organization, Numbered::Repo, repo.no.0);
+                self.insert(
+                    FactKey::RepoKnown(repo.organization, repo.key()),
+                    Fact::RepoKnown(repo.no),
+                );
+                self.insert(
+                    FactKey::Repo(repo.organization, repo.no),
+                    Fact::Repo(Arc::clone(repo)),
+                );
+            }
+            Row::Snapshot(_) | Row::Span(_) | Row::ArtifactState(..) | Row::Telling(_) => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::flow::tagged;
 use super::{Deciding, Stop};
 use crate::command::{Caller, PatchEnvironment, PutEnvironment, Refusal, Reply};
 use crate::event::{Event, Settings, Subject};
@@ -265,26 +266,9 @@ impl Deciding<'_> {
         remove: &[String],
     ) -> Result<Reply, Stop> {
         let known = self.live_environment(environment)?;
-        let mut after = known.tags.clone();
-        after.extend(set.clone());
-        for key in remove {
-            after.remove(key);
-        }
-        if after == known.tags {
+        let Some((set, removed)) = tagged(&known.tags, set, remove) else {
             return Ok(Reply::Unchanged);
-        }
-        // Only what changes something: a text that is no key of a tag stays out of the log.
-        let set: BTreeMap<String, Option<String>> = after
-            .iter()
-            .filter(|(key, value)| known.tags.get(*key) != Some(value))
-            .map(|(key, value)| (key.clone(), Some(value.clone())))
-            .collect();
-        let removed = known
-            .tags
-            .keys()
-            .filter(|key| !after.contains_key(*key))
-            .cloned()
-            .collect();
+        };
         let salt = self.salt();
         self.append(
             Subject::Environment(known.no),

@@ -5,12 +5,13 @@
 
 mod environments;
 mod erasure;
+mod flow;
 mod needs;
 mod organizations;
 mod people;
 mod reports;
 
-use crate::command::{Action, Caller, Command, Refusal, Reply};
+use crate::command::{Action, Caller, Command, FlowAction, Refusal, Reply};
 use crate::event::{Actor, Claim, Entry, Event, Salt, Subject, Text};
 use crate::fact::{ApiKey, EnvironmentNo, OrganizationNo, Principal, SERVER, SERVER_NAME, Seen};
 use crate::id::{Digest, Micros};
@@ -61,6 +62,15 @@ pub fn right_of(action: &Action) -> Right {
         | Action::JoinEnvironment { .. } => Right::ChangeEnvironment,
         Action::ArchiveEnvironment { .. } => Right::ArchiveEnvironment,
         Action::TagEnvironment { .. } => Right::Tag,
+        Action::Flow(action) => match action {
+            FlowAction::Put(_) | FlowAction::Archive { .. } | FlowAction::Rename { .. } => {
+                Right::ChangeFlow
+            }
+            FlowAction::Tag { .. } | FlowAction::TagRepo { .. } => Right::Tag,
+            FlowAction::PutTrail(_) | FlowAction::ReportArtifact(_) | FlowAction::Attest(_) => {
+                Right::Attest
+            }
+        },
         Action::RecordReport(_) => Right::ReportSnapshot,
         Action::RecordObservation { .. }
         | Action::ShareSeen(_)
@@ -229,6 +239,7 @@ impl Deciding<'_> {
                 set,
                 remove,
             } => self.tag(environment, set, remove)?,
+            Action::Flow(action) => self.flow_action(action)?,
             Action::RecordReport(report) => self.record_report(report, &mut seen)?,
             Action::RecordObservation {
                 environment,

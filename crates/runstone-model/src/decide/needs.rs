@@ -1,10 +1,10 @@
 //! Which facts a command reads, as far as they can be told before it is decided.
 
-use crate::command::{Action, Caller, Command};
+use crate::command::{Action, Caller, Command, FlowAction, RepoTold};
 use crate::decide::reports::difference;
 use crate::event::Subject;
-use crate::fact::{EnvironmentNo, Principal, SERVER};
-use crate::view::{FactKey, View};
+use crate::fact::{EnvironmentNo, FlowNo, OrganizationNo, Principal, SERVER};
+use crate::view::{FactKey, Numbered, View};
 
 /// The facts `command` reads that `view` lacks, as far as they can be told from what it has.
 /// Loading them and asking again ends after a few rounds with nothing.
@@ -115,6 +115,7 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         } => {
             environment(name, keys);
         }
+        Action::Flow(action) => flow_needs(organization, action, view, keys),
         Action::RecordObservation { environment, .. } => {
             keys.push(FactKey::Environment(organization, *environment));
             keys.push(FactKey::Seen(organization, *environment));
@@ -186,4 +187,94 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         }
     }
     Some(())
+}
+
+/// The same for flows and what is in them.
+fn flow_needs(
+    organization: OrganizationNo,
+    action: &FlowAction,
+    view: &View,
+    keys: &mut Vec<FactKey>,
+) {
+    let flow = |name: &str, keys: &mut Vec<FactKey>| -> Option<FlowNo> {
+        keys.push(FactKey::FlowNamed(organization, name.to_owned()));
+        let no = view.flow_named(organization, name).ok()??;
+        keys.push(FactKey::Flow(organization, no));
+        Some(no)
+    };
+    let repo = |told: Option<&RepoTold>, keys: &mut Vec<FactKey>| {
+        if let Some(told) = told {
+            keys.push(FactKey::Last(organization, Numbered::Repo));
+            keys.push(FactKey::RepoKnown(organization, told.key.clone()));
+            if let Ok(Some(no)) = view.repo_known(organization, &told.key) {
+                keys.push(FactKey::Repo(organization, no));
+                keys.push(FactKey::Subject(organization, Subject::Repo(no)));
+            }
+        }
+    };
+    let trail = |in_flow: &str, name: &str, keys: &mut Vec<FactKey>| {
+        for of in [Numbered::Flow, Numbered::Template, Numbered::Trail] {
+            keys.push(FactKey::Last(organization, of));
+        }
+        let Some(no) = flow(in_flow, keys) else {
+            return;
+        };
+        keys.push(FactKey::TrailNamed(organization, no, name.to_owned()));
+        match view.trail_named(organization, no, name) {
+            Ok(Some(no)) => {
+                keys.push(FactKey::Trail(organization, no));
+                keys.push(FactKey::TrailState(organization, no));
+                keys.push(FactKey::Subject(organization, Subject::Trail(no)));
+                if let Ok(Some(trail)) = view.trail(organization, no) {
+                    keys.push(FactKey::Template(organization, trail.template));
+                }
+            }
+            _ => {
+                if let Ok(Some(flow)) = view.flow(organization, no) {
+                    keys.push(FactKey::Template(organization, flow.template));
+                    if flow.archived_at.is_some() {
+                        keys.push(FactKey::Subject(organization, Subject::Flow(no)));
+                    }
+                }
+            }
+        }
+    };
+    match action {
+        FlowAction::Put(put) => {
+            keys.push(FactKey::Last(organization, Numbered::Flow));
+            keys.push(FactKey::Last(organization, Numbered::Template));
+            if let Some(no) = flow(&put.name, keys) {
+                keys.push(FactKey::Subject(organization, Subject::Flow(no)));
+            }
+        }
+        FlowAction::Archive { flow: name } | FlowAction::Tag { flow: name, .. } => {
+            if let Some(no) = flow(name, keys) {
+                keys.push(FactKey::Subject(organization, Subject::Flow(no)));
+            }
+        }
+        FlowAction::Rename {
+            flow: name,
+            new_name,
+        } => {
+            if let Some(no) = flow(name, keys) {
+                keys.push(FactKey::Subject(organization, Subject::Flow(no)));
+            }
+            flow(new_name, keys);
+        }
+        FlowAction::PutTrail(put) => {
+            repo(put.repo.as_ref(), keys);
+            trail(&put.flow, &put.name, keys);
+        }
+        FlowAction::ReportArtifact(report) => {
+            repo(report.repo.as_ref(), keys);
+            keys.push(FactKey::Last(organization, Numbered::Artifact));
+            trail(&report.flow, &report.trail_name().0, keys);
+        }
+        FlowAction::Attest(attest) => {
+            repo(attest.repo.as_ref(), keys);
+            keys.push(FactKey::Last(organization, Numbered::Attestation));
+            trail(&attest.flow, &attest.trail, keys);
+        }
+        FlowAction::TagRepo { .. } => {}
+    }
 }

@@ -11,7 +11,9 @@ use super::json::{
     bad, digest, flag, number, optional_micros, ordinal, plain, private, read_plain, read_private,
     role, text, text_or_empty,
 };
-use super::{Body, Effects, Event, KeySecret, Salt, Settings, Text, Unreadable, Verifier};
+use super::{
+    Body, Effects, Event, FlowEvent, KeySecret, Salt, Settings, Stored, Text, Unreadable, Verifier,
+};
 use crate::fact::{AccountNo, EnvironmentNo, OrganizationKind, OrganizationNo, UserNo};
 use crate::id::Digest;
 use crate::limit::Limits;
@@ -64,11 +66,11 @@ impl KeySecret {
 }
 
 impl Text {
-    fn to_body(&self) -> Body {
+    pub(super) fn to_body(&self) -> Body {
         private(json!({"text": self.as_str()}), &self.salt)
     }
 
-    fn read(bodies: &[Option<Arc<[u8]>>], position: usize) -> Result<Self, Unreadable> {
+    pub(super) fn read(bodies: &[Option<Arc<[u8]>>], position: usize) -> Result<Self, Unreadable> {
         let (body, salt) = read_private(bodies, position)?;
         Ok(Self {
             text: match &body {
@@ -151,7 +153,7 @@ fn texts(value: &Value, key: &str) -> Result<Vec<String>, Unreadable> {
 }
 
 /// Keys of tags and, where some are set, their values: the keys are names, the values free text.
-fn tag_bodies(
+pub(super) fn tag_bodies(
     set: &BTreeMap<String, Option<String>>,
     removed: &[String],
     salt: &Salt,
@@ -168,7 +170,10 @@ fn tag_bodies(
     bodies
 }
 
-fn read_tags(no: EnvironmentNo, bodies: &[Option<Arc<[u8]>>]) -> Result<Event, Unreadable> {
+/// Keys and values that are set, keys that are removed, and the random bytes before the values.
+pub(super) type Tags = (BTreeMap<String, Option<String>>, Vec<String>, Salt);
+
+pub(super) fn read_tags(bodies: &[Option<Arc<[u8]>>]) -> Result<Tags, Unreadable> {
     let names = read_plain(bodies, 0)?;
     let keys = texts(&names, "set")?;
     let (values, salt) = if keys.is_empty() {
@@ -184,12 +189,11 @@ fn read_tags(no: EnvironmentNo, bodies: &[Option<Arc<[u8]>>]) -> Result<Event, U
     if values.len() != keys.len() {
         return Err(bad("values"));
     }
-    Ok(Event::EnvironmentTaggedV2 {
-        no,
-        set: keys.into_iter().zip(values).collect(),
-        removed: texts(&names, "removed")?,
+    Ok((
+        keys.into_iter().zip(values).collect(),
+        texts(&names, "removed")?,
         salt,
-    })
+    ))
 }
 
 impl Event {
@@ -431,7 +435,7 @@ impl Event {
                 json!({"effective": effective.0, "environment": environment.0, "snapshot": snapshot}),
                 vec![Body {
                     private: false,
-                    bytes: effects.to_json().into(),
+                    content: Stored::Here(effects.to_json().into()),
                 }],
             ),
             Self::ObservationRecorded {
@@ -490,6 +494,7 @@ impl Event {
                     .collect::<Vec<_>>()}),
                 vec![private(json!({"reason": reason}), salt)],
             ),
+            Self::Flow(event) => event.encode(),
         }
     }
 
@@ -581,7 +586,15 @@ impl Event {
                     snapshot: data["snapshot"].as_u64(),
                 }
             }
-            "EnvironmentTagged/2" => read_tags(EnvironmentNo(ordinal(data, "no")?), bodies)?,
+            "EnvironmentTagged/2" => {
+                let (set, removed, salt) = read_tags(bodies)?;
+                Self::EnvironmentTaggedV2 {
+                    no: EnvironmentNo(ordinal(data, "no")?),
+                    set,
+                    removed,
+                    salt,
+                }
+            }
             "UserCreated" | "UserChanged" => {
                 let (body, salt) = read_private(bodies, 0)?;
                 let no = UserNo(ordinal(data, "no")?);
@@ -765,7 +778,10 @@ impl Event {
                     salt,
                 }
             }
-            other => return Err(bad(format!("unknown event '{other}'"))),
+            other => match FlowEvent::decode(other, data, bodies)? {
+                Some(event) => Self::Flow(event),
+                None => return Err(bad(format!("unknown event '{other}'"))),
+            },
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What can be erased: texts that stand in private bodies of their own.
 
 use super::{Event, Salt};
+use crate::fact::Member;
 use crate::id::Digest;
 
 /// A text in a private body of its own.
@@ -45,6 +46,10 @@ pub enum Field {
     Verifier(String),
     /// Description of the key with this id.
     KeyDescription(String),
+    /// What a trail was told of itself.
+    Told(Member),
+    /// Everything in a report of an artifact or an attestation that is no name, digest or count.
+    Content,
     /// Text together with data that the log cannot be replayed without, as the first versions of
     /// some events kept it.
     Mixed,
@@ -61,6 +66,8 @@ impl Field {
             Self::Reason => "reason".to_owned(),
             Self::Verifier(key) => format!("verifier:{key}"),
             Self::KeyDescription(key) => format!("key-description:{key}"),
+            Self::Told(member) => format!("told:{}", member.as_str()),
+            Self::Content => "content".to_owned(),
             Self::Mixed => "mixed".to_owned(),
         }
     }
@@ -70,6 +77,7 @@ impl Field {
         Some(match text.split_once(':') {
             Some(("verifier", key)) => Self::Verifier(key.to_owned()),
             Some(("key-description", key)) => Self::KeyDescription(key.to_owned()),
+            Some(("told", member)) => Self::Told(Member::parse(member)?),
             Some(_) => return None,
             None => match text {
                 "description" => Self::Description,
@@ -77,6 +85,7 @@ impl Field {
                 "email" => Self::Email,
                 "tag-values" => Self::TagValues,
                 "reason" => Self::Reason,
+                "content" => Self::Content,
                 "mixed" => Self::Mixed,
                 _ => return None,
             },
@@ -118,6 +127,7 @@ impl Event {
             Self::EpochBegun { .. }
             | Self::BodiesErased { .. }
             | Self::OrganizationClosed { .. } => vec![(0, Field::Reason)],
+            Self::Flow(event) => event.private_bodies(),
             Self::EnvironmentTaggedV2 { .. }
             | Self::OrganizationLimited { .. }
             | Self::RoleGranted { .. }

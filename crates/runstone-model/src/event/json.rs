@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Body, Salt, Unreadable};
+use super::{Body, Salt, Stored, Unreadable};
 use crate::canonical;
 use crate::id::{Digest, Micros};
 use crate::role::Role;
@@ -61,14 +61,14 @@ pub(super) fn private(value: Value, salt: &Salt) -> Body {
     bytes.extend_from_slice(canonical::to_string(&value).as_bytes());
     Body {
         private: true,
-        bytes: bytes.into(),
+        content: Stored::Here(bytes.into()),
     }
 }
 
 pub(super) fn plain(value: &Value) -> Body {
     Body {
         private: false,
-        bytes: canonical::to_string(value).into_bytes().into(),
+        content: Stored::Here(canonical::to_string(value).into_bytes().into()),
     }
 }
 

@@ -9,6 +9,7 @@
 mod code;
 mod effects;
 mod erasable;
+mod flow;
 mod json;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ use serde_json::Value;
 use self::json::{bad, digest, digests, text};
 use crate::canonical;
 use crate::fact::{
-    AccountNo, EntryIndex, EnvironmentNo, OrganizationKind, OrganizationNo, SnapshotNo, UserNo,
+    AccountNo, EntryIndex, EnvironmentNo, FlowNo, OrganizationKind, OrganizationNo, RepoNo,
+    SnapshotNo, TrailNo, UserNo,
 };
 use crate::id::{Digest, Micros};
 use crate::limit::Limits;
@@ -29,6 +31,7 @@ use crate::role::Role;
 
 pub use self::effects::Effects;
 pub use self::erasable::{Field, Text, Verifier};
+pub use self::flow::{Attachment, Content, FlowEvent, NewTemplate, TemplateText, Verdicts};
 
 const INFALLIBLE: &str = "writing to a string does not fail";
 
@@ -62,7 +65,8 @@ impl Actor {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The actor written in `text`.
+    pub fn parse(text: &str) -> Option<Self> {
         let (kind, rest) = text.split_once(':')?;
         match kind {
             "user" => rest.parse().ok().map(|no| Self::User(UserNo(no))),
@@ -84,6 +88,12 @@ pub enum Subject {
     User(UserNo),
     /// A service account.
     Account(AccountNo),
+    /// A flow.
+    Flow(FlowNo),
+    /// A trail, with its artifacts and attestations.
+    Trail(TrailNo),
+    /// A repository.
+    Repo(RepoNo),
     /// The log itself.
     Log,
 }
@@ -96,6 +106,9 @@ impl Subject {
             Self::Environment(no) => format!("environment:{}", no.0),
             Self::User(no) => format!("user:{}", no.0),
             Self::Account(no) => format!("account:{}", no.0),
+            Self::Flow(no) => format!("flow:{}", no.0),
+            Self::Trail(no) => format!("trail:{}", no.0),
+            Self::Repo(no) => format!("repo:{}", no.0),
             Self::Log => "log:0".to_owned(),
         }
     }
@@ -109,6 +122,9 @@ impl Subject {
             "environment" => Some(Self::Environment(EnvironmentNo(no))),
             "user" => Some(Self::User(UserNo(no))),
             "account" => Some(Self::Account(AccountNo(no))),
+            "flow" => Some(Self::Flow(FlowNo(no))),
+            "trail" => Some(Self::Trail(TrailNo(no))),
+            "repo" => Some(Self::Repo(RepoNo(no))),
             "log" if no == 0 => Some(Self::Log),
             _ => None,
         }
@@ -135,13 +151,51 @@ pub struct Body {
     /// Starts with 32 random bytes and is never shared.
     pub private: bool,
     /// What the digest covers.
-    pub bytes: Arc<[u8]>,
+    pub content: Stored,
+}
+
+/// Where the bytes of a body are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// In hand, to be stored with the entry.
+    Here(Arc<[u8]>),
+    /// In the blob store, put there before the entry was decided.
+    Before {
+        /// SHA-256 of the bytes.
+        digest: Digest,
+        /// How many there are.
+        bytes: u64,
+    },
 }
 
 impl Body {
     /// SHA-256 of the bytes.
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.bytes)
+        match &self.content {
+            Stored::Here(bytes) => Digest::of(bytes),
+            Stored::Before { digest, .. } => *digest,
+        }
+    }
+
+    /// The bytes; none if they were stored before.
+    pub fn in_hand(&self) -> Option<&Arc<[u8]>> {
+        match &self.content {
+            Stored::Here(bytes) => Some(bytes),
+            Stored::Before { .. } => None,
+        }
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> u64 {
+        match &self.content {
+            Stored::Here(bytes) => bytes.len() as u64,
+            Stored::Before { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -373,6 +427,7 @@ pub enum Event {
         reason: String,
         salt: Salt,
     },
+    Flow(FlowEvent),
 }
 
 /// An entry ready to be placed in a log.

@@ -3,13 +3,14 @@
 //! A replay reads erased texts as empty from the start and so writes the rows that erasing makes
 //! of the live ones.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Misfit, Rows};
-use crate::event::{Entry, Event, Field, Subject};
+use crate::event::{Entry, Event, Field, FlowEvent, Subject};
 use crate::fact::{
-    ApiKey, EntryIndex, Environment, Organization, OrganizationNo, PrivateBody, ServiceAccount,
-    User,
+    ApiKey, EntryIndex, Environment, Flow, Organization, OrganizationNo, PrivateBody,
+    ServiceAccount, User,
 };
 use crate::view::{Need, Row, View};
 
@@ -32,6 +33,8 @@ pub(super) fn note(rows: &mut Rows, entry: &Entry) {
             | Field::Reason
             | Field::Verifier(_)
             | Field::KeyDescription(_)
+            | Field::Told(_)
+            | Field::Content
             | Field::Mixed => {}
         }
         rows.put(Row::PrivateBody(Arc::new(PrivateBody {
@@ -50,7 +53,8 @@ pub(super) fn note(rows: &mut Rows, entry: &Entry) {
         }
         Event::EnvironmentChanged { .. } => shown.push(Field::Description.to_text()),
         Event::EnvironmentTagged { set, .. } => shown.extend(set.keys().map(|key| tag_name(key))),
-        Event::EnvironmentTaggedV2 { set, .. } => {
+        Event::EnvironmentTaggedV2 { set, .. }
+        | Event::Flow(FlowEvent::Tagged { set, .. } | FlowEvent::RepoTagged { set, .. }) => {
             shown.extend(set.keys().map(|key| tag_name(key)));
         }
         _ => {}
@@ -80,15 +84,25 @@ pub(super) fn preload(
             view.text_from(organization, body.subject, &body.field.to_text())?;
         }
         Field::TagValues => {
-            if let Subject::Environment(no) = body.subject
-                && let Some(environment) = view.environment(organization, no)?
-            {
-                for key in environment.tags.keys() {
-                    view.text_from(organization, body.subject, &tag_name(key))?;
-                }
+            let keys: Vec<String> = match body.subject {
+                Subject::Environment(no) => view
+                    .environment(organization, no)?
+                    .map(|known| known.tags.keys().cloned().collect()),
+                Subject::Flow(no) => view
+                    .flow(organization, no)?
+                    .map(|known| known.tags.keys().cloned().collect()),
+                Subject::Repo(no) => view
+                    .repo(organization, no)?
+                    .map(|known| known.tags.keys().cloned().collect()),
+                _ => None,
+            }
+            .unwrap_or_default();
+            for key in keys {
+                view.text_from(organization, body.subject, &tag_name(&key))?;
             }
         }
-        Field::Reason | Field::Mixed => {}
+        // What trails, artifacts and attestations tell stands in the bodies alone.
+        Field::Reason | Field::Told(_) | Field::Content | Field::Mixed => {}
     }
     match body.subject {
         Subject::Organization(no) => {
@@ -103,7 +117,13 @@ pub(super) fn preload(
         Subject::Account(no) => {
             view.account(organization, no)?;
         }
-        Subject::Log => {}
+        Subject::Flow(no) => {
+            view.flow(organization, no)?;
+        }
+        Subject::Repo(no) => {
+            view.repo(organization, no)?;
+        }
+        Subject::Trail(_) | Subject::Log => {}
     }
     Ok(())
 }
@@ -149,7 +169,7 @@ pub(super) fn erase(rows: &mut Rows, entry: EntryIndex, position: u32) -> Result
                 })));
             }
         }
-        Field::Reason | Field::Mixed => {}
+        Field::Reason | Field::Told(_) | Field::Content | Field::Mixed => {}
     }
     Ok(())
 }
@@ -171,6 +191,15 @@ fn erase_text(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
                 ..known
             })));
         }
+        (Subject::Flow(no), Field::Description) => {
+            let known = rows.flow(no)?;
+            rows.put(Row::Flow(Arc::new(Flow {
+                description: String::new(),
+                ..known
+            })));
+        }
+        // It stands in the body alone.
+        (Subject::Repo(_), Field::Description) => {}
         (Subject::Account(no), Field::Description) => {
             let known = rows
                 .view
@@ -207,11 +236,36 @@ fn erase_text(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
 }
 
 fn erase_tags(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
-    let Subject::Environment(no) = body.subject else {
-        return Err(rows.contradiction(format!("{} has no tags", body.subject.to_text())));
-    };
-    let mut known = rows.environment(no)?;
-    for (key, value) in &mut known.tags {
+    match body.subject {
+        Subject::Environment(no) => {
+            let mut known = rows.environment(no)?;
+            erase_values(rows, body, &mut known.tags)?;
+            rows.put(Row::Environment(Arc::new(known)));
+        }
+        Subject::Flow(no) => {
+            let mut known = rows.flow(no)?;
+            erase_values(rows, body, &mut known.tags)?;
+            rows.put(Row::Flow(Arc::new(known)));
+        }
+        Subject::Repo(no) => {
+            let mut known = rows.repo(no)?;
+            erase_values(rows, body, &mut known.tags)?;
+            rows.put(Row::Repo(Arc::new(known)));
+        }
+        subject => {
+            return Err(rows.contradiction(format!("{} has no tags", subject.to_text())));
+        }
+    }
+    Ok(())
+}
+
+/// Empties the values that are from the body.
+fn erase_values(
+    rows: &Rows,
+    body: &PrivateBody,
+    tags: &mut BTreeMap<String, String>,
+) -> Result<(), Misfit> {
+    for (key, value) in tags {
         let from = rows
             .view
             .text_from(rows.organization, body.subject, &tag_name(key))?;
@@ -219,6 +273,5 @@ fn erase_tags(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
             value.clear();
         }
     }
-    rows.put(Row::Environment(Arc::new(known)));
     Ok(())
 }

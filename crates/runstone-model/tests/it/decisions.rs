@@ -234,7 +234,10 @@ fn tags_keep_their_keys_and_values_set_since() {
         .flat_map(|entry| {
             let (bytes, bodies) = entry.encode();
             let plain = bodies.into_iter().filter(|body| !body.private);
-            let plain: Vec<u8> = plain.flat_map(|body| body.bytes.to_vec()).collect();
+            let plain: Vec<u8> = plain
+                .filter_map(|body| body.in_hand().map(|bytes| bytes.to_vec()))
+                .flatten()
+                .collect();
             [bytes, plain].concat()
         })
         .collect();
@@ -528,7 +531,8 @@ fn what_the_first_versions_wrote_still_holds() {
                     };
                     // As it is read back from a log.
                     let (bytes, bodies) = entry.encode();
-                    let bodies: Vec<_> = bodies.into_iter().map(|body| Some(body.bytes)).collect();
+                    let bodies: Vec<_> =
+                        bodies.iter().map(|body| body.in_hand().cloned()).collect();
                     let entry = Entry::decode(&bytes, &bodies).unwrap();
                     let index = world.logs[&log].len() as u64;
                     return world.place(log, index, entry);

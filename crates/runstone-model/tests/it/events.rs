@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use runstone_model::compliance::State;
 use runstone_model::event::{
-    Actor, Claim, ENTRY_BYTES_MAX, ERASED_BODIES_MAX, Effects, Entry, Event, KeySecret, Settings,
-    Subject, Text, Verifier,
+    Actor, Attachment, Claim, Content, ENTRY_BYTES_MAX, ERASED_BODIES_MAX, Effects, Entry, Event,
+    FlowEvent, KeySecret, NewTemplate, Settings, Subject, TemplateText, Text, Verdicts, Verifier,
 };
 use runstone_model::fact::{
-    AccountNo, EnvironmentNo, Identity, OrganizationKind, OrganizationNo, UserNo,
+    AccountNo, ArtifactNo, AttestationNo, EnvironmentNo, FlowNo, Identity, Member,
+    OrganizationKind, OrganizationNo, RepoNo, TemplateNo, TrailNo, UserNo, Visibility,
 };
-use runstone_model::id::{Digest, Fingerprint, Micros};
+use runstone_model::id::{Commit, Digest, Fingerprint, Micros};
 use runstone_model::limit::{Limit, Limited, Limits};
 use runstone_model::name::EnvironmentKind;
 use runstone_model::role::Role;
@@ -333,6 +335,184 @@ fn events() -> Vec<(Subject, Event)> {
             },
         ),
     ]
+    .into_iter()
+    .chain(
+        flow_events()
+            .into_iter()
+            .map(|(subject, event)| (subject, Event::Flow(event))),
+    )
+    .collect()
+}
+
+fn content(salt: u8, json: &str) -> Content {
+    Content {
+        json: Some(json.into()),
+        salt: [salt; 32],
+    }
+}
+
+fn flow_events() -> Vec<(Subject, FlowEvent)> {
+    let (flow, trail, repo) = (FlowNo(2), TrailNo(3), RepoNo(4));
+    let about = |subject| move |event| (subject, event);
+    let of_flow = about(Subject::Flow(flow));
+    let of_trail = about(Subject::Trail(trail));
+    let of_repo = about(Subject::Repo(repo));
+    let tags = || {
+        BTreeMap::from([
+            ("ci".to_owned(), Some(format!("{MARK} github"))),
+            ("team".to_owned(), Some(format!("{MARK} red"))),
+        ])
+    };
+    let yaml = || TemplateText::Yaml("version: 1\n".to_owned());
+    let members = || {
+        BTreeMap::from([
+            (Member::Description, content(1, &format!("\"{MARK}\""))),
+            (
+                Member::UserData,
+                content(2, &format!("{{\"a\":\"{MARK}\"}}")),
+            ),
+        ])
+    };
+    let commit = Commit([7; 20]);
+    vec![
+        of_flow(FlowEvent::Created {
+            no: flow,
+            name: "runner".to_owned(),
+            visibility: Visibility::Private,
+            description: Some(text(1, "of a flow")),
+            template: NewTemplate {
+                no: TemplateNo(5),
+                text: yaml(),
+            },
+        }),
+        of_flow(FlowEvent::Changed {
+            no: flow,
+            visibility: Visibility::Public,
+            description: Some(text(1, "of a flow")),
+            template: Some(NewTemplate {
+                no: TemplateNo(6),
+                text: TemplateText::Names(vec!["artifact".to_owned(), "test".to_owned()]),
+            }),
+        }),
+        of_flow(FlowEvent::Changed {
+            no: flow,
+            visibility: Visibility::Public,
+            description: None,
+            template: None,
+        }),
+        of_flow(FlowEvent::Archived { no: flow }),
+        of_flow(FlowEvent::Restored { no: flow }),
+        of_flow(FlowEvent::Renamed {
+            no: flow,
+            name: "runs".to_owned(),
+        }),
+        of_flow(FlowEvent::Tagged {
+            no: flow,
+            set: tags(),
+            removed: vec!["old".to_owned()],
+            salt: [3; 32],
+        }),
+        of_repo(FlowEvent::RepoRecorded {
+            no: repo,
+            provider: Some("github".to_owned()),
+            id: Some("290597708".to_owned()),
+            name: "acme/runner".to_owned(),
+            facts: "{\"additional_info\":null,\"namespace_path\":[\"acme\"],\"url\":\"https://git.example.com/acme/runner\"}".to_owned(),
+            description: Some(text(4, "of a repository")),
+        }),
+        of_repo(FlowEvent::RepoTagged {
+            no: repo,
+            set: tags(),
+            removed: vec![],
+            salt: [3; 32],
+        }),
+        of_trail(FlowEvent::TrailBegun {
+            no: trail,
+            flow,
+            name: "t1".to_owned(),
+            implicit: false,
+            commit: Some(commit),
+            repo: Some(repo),
+            template: TemplateNo(6),
+            own_template: Some(yaml()),
+            members: members(),
+            verdicts: Verdicts {
+                trail: Some(State::Incomplete),
+                artifacts: vec![],
+            },
+        }),
+        of_trail(FlowEvent::TrailUpdated {
+            no: trail,
+            commit: None,
+            repo: None,
+            template: Some(NewTemplate {
+                no: TemplateNo(7),
+                text: yaml(),
+            }),
+            members: members(),
+            changes: vec!["template".to_owned(), "user_data".to_owned()],
+            // More than an entry has room for.
+            verdicts: Verdicts {
+                trail: None,
+                artifacts: (1..=17)
+                    .map(|no| (ArtifactNo(no), State::NonCompliant))
+                    .collect(),
+            },
+        }),
+        of_trail(FlowEvent::ArtifactReported {
+            no: ArtifactNo(8),
+            trail,
+            name: Some("runner".to_owned()),
+            fingerprint: Fingerprint([9; 32]),
+            filename: "acme/runner:1".to_owned(),
+            commit: Some(commit),
+            repo: Some(repo),
+            content: content(5, &format!("{{\"build_url\":\"{MARK}\"}}")),
+            verdicts: Verdicts {
+                trail: Some(State::Compliant),
+                artifacts: vec![(ArtifactNo(8), State::Compliant)],
+            },
+        }),
+        of_trail(FlowEvent::Attested {
+            no: AttestationNo(10),
+            trail,
+            name: "coverage".to_owned(),
+            kind: "custom:coverage".to_owned(),
+            is_compliant: true,
+            fingerprint: Some(Fingerprint([9; 32])),
+            targets: vec!["runner".to_owned()],
+            commit: Some(commit),
+            repo: None,
+            overrides: None,
+            original_kind: None,
+            version: Some(2),
+            control: None,
+            content: content(6, &format!("{{\"payload\":{{\"who\":\"{MARK}\"}}}}")),
+            attachment: Some(Attachment {
+                digest: Digest([11; 32]),
+                bytes: 100_000_000,
+            }),
+            verdicts: Verdicts::default(),
+        }),
+        of_trail(FlowEvent::Attested {
+            no: AttestationNo(11),
+            trail,
+            name: "coverage".to_owned(),
+            kind: "override".to_owned(),
+            is_compliant: false,
+            fingerprint: None,
+            targets: vec![],
+            commit: None,
+            repo: None,
+            overrides: Some(AttestationNo(10)),
+            original_kind: Some("custom:coverage".to_owned()),
+            version: None,
+            control: Some("SDLC-1".to_owned()),
+            content: content(6, "{}"),
+            attachment: None,
+            verdicts: Verdicts::default(),
+        }),
+    ]
 }
 
 fn entry(subject: Subject, event: Event) -> Entry {
@@ -360,14 +540,14 @@ fn every_version_ever_written_has_these_bytes_and_is_read_back() {
         let (bytes, bodies) = entry.encode();
         writeln!(shown, "{}", String::from_utf8_lossy(&bytes)).unwrap();
         for body in &bodies {
-            let (kind, json) = if body.private {
-                ("private", &body.bytes[32..])
-            } else {
-                ("plain", &body.bytes[..])
+            let (kind, json) = match body.in_hand() {
+                Some(bytes) if body.private => ("private", &bytes[32..]),
+                Some(bytes) => ("plain", &bytes[..]),
+                None => ("stored before", &b""[..]),
             };
             writeln!(shown, "  {kind} {}", String::from_utf8_lossy(json)).unwrap();
         }
-        let bodies: Vec<_> = bodies.into_iter().map(|body| Some(body.bytes)).collect();
+        let bodies: Vec<_> = bodies.iter().map(|body| body.in_hand().cloned()).collect();
         assert_eq!(Entry::decode(&bytes, &bodies).unwrap(), entry);
     }
     insta::assert_snapshot!(shown);
@@ -379,7 +559,8 @@ fn no_entry_or_plain_body_holds_what_people_wrote() {
         let (bytes, bodies) = entry(subject, event).encode();
         assert!(!String::from_utf8_lossy(&bytes).contains(MARK));
         for body in bodies.iter().filter(|body| !body.private) {
-            assert!(!String::from_utf8_lossy(&body.bytes).contains(MARK));
+            let bytes = body.in_hand().map_or(&[][..], |bytes| bytes);
+            assert!(!String::from_utf8_lossy(bytes).contains(MARK));
         }
     }
 }
@@ -401,7 +582,7 @@ fn erased_bodies_leave_a_readable_entry_that_still_tells_where_they_were() {
         assert_eq!(told, private, "{:?}", entry.event);
         let kept: Vec<_> = bodies
             .iter()
-            .map(|body| (!body.private).then(|| Arc::clone(&body.bytes)))
+            .map(|body| body.in_hand().filter(|_| !body.private).map(Arc::clone))
             .collect();
         let read = Entry::decode(&bytes, &kept).unwrap();
         assert!(!format!("{read:?}").contains(MARK));
