@@ -21,6 +21,9 @@ const PACKED: i64 = 3;
 /// to the sum of what follows.
 const PACKED_ZSTD: i64 = 4;
 
+/// A file outside, as it was uploaded; never held in memory whole.
+pub(crate) const OPAQUE: i64 = 16;
+
 /// Bytes of a sum.
 const SUM: usize = 4;
 /// The first bytes of every zstd frame (RFC 8878, section 3.1.1).

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use runstone_model::command::{Action, Command, Refusal, Reply};
+use runstone_model::event::Attachment;
 use runstone_model::fact::{EntryIndex, OrganizationNo};
 use runstone_model::id::{Digest, Micros};
 use tokio::sync::oneshot;
@@ -43,7 +44,10 @@ pub use crate::backup::{BackupDone, Restored, backup, restore};
 pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::limits::{LimitUsed, OrganizationLimits};
-pub use crate::read::{Admission, Change, LogHead, LogKey, Read, ReadError};
+pub use crate::read::{
+    Admission, AttestationFilter, Change, LogHead, LogKey, Read, ReadError, TrailFilter,
+    TrailReports,
+};
 pub use crate::value::DbError;
 pub use crate::version::Version;
 
@@ -336,6 +340,25 @@ impl Store {
                 lock: std::sync::Mutex::new(lock),
             }),
         })
+    }
+
+    /// Stores a file that an entry is to name; durable when it returns. A file that no entry comes
+    /// to name stays there, harmless.
+    pub async fn put_attachment(
+        &self,
+        organization: &str,
+        bytes: bytes::Bytes,
+    ) -> Result<Attachment, DbError> {
+        let attachment = Attachment {
+            digest: Digest::of(&bytes),
+            bytes: bytes.len() as u64,
+        };
+        self.inner
+            .blobs
+            .put(organization, &attachment.digest, bytes.to_vec())
+            .await
+            .map_err(DbError::Blobs)?;
+        Ok(attachment)
     }
 
     /// Has a command decided and stored; durable when it returns.

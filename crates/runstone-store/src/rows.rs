@@ -1,5 +1,6 @@
 //! Facts as rows and rows as facts: the one mapping between the model and the tables.
 
+pub(crate) mod flow;
 mod pending;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +23,7 @@ use crate::conn::Conn;
 use crate::value::{DbError, Record, Value};
 
 /// First 8 bytes as a number that sorts like the bytes.
-fn sortable(first: [u8; 8]) -> i64 {
+pub(crate) fn sortable(first: [u8; 8]) -> i64 {
     (u64::from_be_bytes(first) ^ (1 << 63)) as i64
 }
 
@@ -440,6 +441,15 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
         | FactKey::BodyDigest(..)
         | FactKey::TextFrom(..)
         | FactKey::KeyWithId(_) => crate::erase::load(conn, key).await?,
+        FactKey::Last(..)
+        | FactKey::Flow(..)
+        | FactKey::FlowNamed(..)
+        | FactKey::Template(..)
+        | FactKey::Trail(..)
+        | FactKey::TrailNamed(..)
+        | FactKey::TrailState(..)
+        | FactKey::Repo(..)
+        | FactKey::RepoKnown(..) => flow::load(conn, key).await?,
     }
     .unwrap_or(Fact::Absent))
 }

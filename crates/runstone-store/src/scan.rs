@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use runstone_journal::merkle::Hash;
 use runstone_journal::tile::TILE_WIDTH;
-use runstone_model::event::Entry;
+use runstone_model::event::{Entry, Stored as Written};
 use runstone_model::fact::OrganizationNo;
 use runstone_model::id::Digest;
 
@@ -195,7 +195,8 @@ async fn open_whole(stored: &Stored, id: &str) -> Option<Entry> {
             .zip(&bodies)
             .zip(&stored.bodies)
             .all(|((written, body), row)| {
-                body.as_deref() == Some(&written.bytes[..]) && row.flag(2) == Ok(written.private)
+                matches!(&written.content, Written::Here(bytes) if body.as_ref() == Some(bytes))
+                    && row.flag(2) == Ok(written.private)
             });
     same.then_some(entry)
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use runstone_model::command::{Action, Caller, Command, Refusal};
 use runstone_model::decide::{Decision, PREVIOUS_IN_BATCH, Stop, decide, needs};
-use runstone_model::event::{Entry, Event};
+use runstone_model::event::{Body, Entry, Event, Stored};
 use runstone_model::fact::{OrganizationNo, SERVER, SERVER_NAME};
 use runstone_model::id::{Digest, Micros, encode_hex};
 use runstone_model::project::{Misfit, project};
@@ -620,10 +620,15 @@ impl Writer {
         if let Event::BodiesErased { bodies, .. } = &entry.event {
             self.erase(organization, bodies, pending).await?;
         }
-        let body_bytes: usize = bodies.iter().map(|body| body.bytes.len()).sum();
+        let body_bytes: u64 = bodies.iter().map(Body::len).sum();
         for (number, body) in bodies.iter().enumerate() {
-            let (encoding, stored) = crate::bodies::encode(&body.bytes);
-            let inline = if stored.len() > crate::bodies::INLINE_BYTES_MAX {
+            let (encoding, stored) = match &body.content {
+                Stored::Here(bytes) => crate::bodies::encode(bytes),
+                Stored::Before { .. } => (crate::bodies::OPAQUE, Vec::new()),
+            };
+            let inline = if encoding == crate::bodies::OPAQUE {
+                None
+            } else if stored.len() > crate::bodies::INLINE_BYTES_MAX {
                 self.put_blob(organization, body.digest(), stored).await?;
                 None
             } else {
@@ -637,7 +642,7 @@ impl Writer {
                     (number as u64).into(),
                     body.private.into(),
                     encoding.into(),
-                    (body.bytes.len() as u64).into(),
+                    body.len().into(),
                     inline.into(),
                 ],
             );
@@ -665,7 +670,7 @@ impl Writer {
         first.get_or_insert((organization, position));
         let log = self.log(organization).await?;
         log.append(&bytes, mark.then_some(&batch[..]), pending);
-        log.body_bytes += body_bytes as u64;
+        log.body_bytes += body_bytes;
         let limits = self.view.organization(organization).ok().flatten();
         if let Some(known) = limits {
             let log = self.log(organization).await?;

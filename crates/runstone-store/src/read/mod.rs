@@ -5,6 +5,7 @@
 
 mod access;
 mod environments;
+mod flows;
 mod log;
 mod search;
 mod snapshots;
@@ -12,6 +13,7 @@ mod snapshots;
 use std::sync::Arc;
 
 pub use access::Admission;
+pub use flows::{AttestationFilter, TrailFilter, TrailReports};
 pub(crate) use log::split_bundle;
 pub use log::{LogHead, LogKey};
 pub use snapshots::Change;

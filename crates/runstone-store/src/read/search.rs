@@ -1,6 +1,7 @@
 //! Which artifacts there are, and when and where they ran.
 
 use runstone_model::fact::{EnvironmentNo, OrganizationNo, Record, RecordNo, Run};
+use runstone_model::id::Fingerprint;
 
 use super::{Read, ReadError};
 use crate::rows;
@@ -23,7 +24,7 @@ impl Read {
             while text.len() < 64 {
                 text.push(fill);
             }
-            text.parse::<runstone_model::id::Fingerprint>()
+            text.parse::<Fingerprint>()
                 .map(|fingerprint| rows::prefix(&fingerprint))
                 .map_err(|error| DbError::Other(error.to_string()))
         };
@@ -54,6 +55,37 @@ impl Read {
                 records.push(record);
             }
         }
+        Ok(records)
+    }
+
+    /// Records with these fingerprints, set-wise.
+    pub async fn records_of(
+        &mut self,
+        organization: OrganizationNo,
+        fingerprints: &[Fingerprint],
+    ) -> Result<Vec<Record>, ReadError> {
+        let mut prefixes: Vec<i64> = fingerprints.iter().map(rows::prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value AND r.fingerprint IS NOT NULL",
+                &[Value::Ints(prefixes), organization.0.into()],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        let mut records = rows
+            .iter()
+            .map(rows::record)
+            .collect::<Result<Vec<_>, _>>()?;
+        records.retain(|record| {
+            record
+                .identity
+                .fingerprint
+                .is_some_and(|fingerprint| fingerprints.contains(&fingerprint))
+        });
         Ok(records)
     }
 

@@ -1,6 +1,6 @@
 //! Snapshots: which there are, what ran in them and what they changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use runstone_model::fact::{
@@ -13,7 +13,7 @@ use runstone_model::state::Step;
 
 use super::{Read, ReadError};
 use crate::rows;
-use crate::value::DbError;
+use crate::value::{DbError, Value};
 
 /// What one snapshot changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,34 @@ impl Read {
             .snapshots(organization, environment, no, no)
             .await?
             .pop())
+    }
+
+    /// Times of snapshots, set-wise for each environment.
+    pub async fn times(
+        &mut self,
+        organization: OrganizationNo,
+        wanted: &BTreeMap<EnvironmentNo, BTreeSet<SnapshotNo>>,
+    ) -> Result<HashMap<(EnvironmentNo, SnapshotNo), Micros>, ReadError> {
+        let mut times = HashMap::new();
+        for (environment, numbers) in wanted {
+            let rows = self
+                .conn()
+                .await?
+                .query(
+                    "SELECT s.no, s.at FROM ID_TABLE($1) CROSS JOIN snapshots s WHERE s.organization = $2 AND s.environment = $3 AND s.no = i.value",
+                    &[
+                        Value::Ints(numbers.iter().map(|no| *no as i64).collect()),
+                        organization.0.into(),
+                        environment.0.into(),
+                    ],
+                )
+                .await?;
+            self.bound(rows.len())?;
+            for row in &rows {
+                times.insert((*environment, row.number(0)?), Micros(row.int(1)?));
+            }
+        }
+        Ok(times)
     }
 
     /// Snapshots `from` to `to`, both included, ascending.

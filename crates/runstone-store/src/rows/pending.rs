@@ -274,6 +274,7 @@ impl Pending {
                 self.removed_keys.insert(*verifier);
             }
             Row::Head(..) => {}
+            row => super::flow::put(self, row),
         }
     }
 
@@ -346,7 +347,7 @@ fn key_bytes(values: &[Value]) -> Vec<u8> {
     key
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Value {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Value {
     Value::Text(serde_json::to_string(value).expect("plain lists and maps are serializable"))
 }
 

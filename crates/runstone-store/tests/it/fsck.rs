@@ -25,7 +25,7 @@ fn damage(engine: &Engine, sql: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_damage_is_named_with_its_record() {
     let bench = benches(30).await.remove(0);
-    live(&bench, 30, 900).await;
+    live(&bench, 33, 900).await;
     bench.store.seal_all().await.unwrap();
     bench.store.close().await;
     let options = options_of(&bench);

@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use runstone_model::command::{Action, NewKey, PatchEnvironment, PutEnvironment, RecordReport};
-use runstone_model::event::Claim;
-use runstone_model::fact::Seen;
-use runstone_model::id::{Fingerprint, Micros};
+use runstone_model::command::{
+    Action, Attest, FlowAction, GivenTemplate, NewKey, PatchEnvironment, PutEnvironment, PutFlow,
+    PutTrail, RecordReport, RepoTold, ReportArtifact,
+};
+use runstone_model::event::{Claim, TemplateText};
+use runstone_model::fact::{Member, RepoId, RepoKey, Seen, Visibility};
+use runstone_model::id::{Commit, Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
 use runstone_model::report::{Detail, Observed, Report};
 use runstone_model::role::Role;
@@ -27,7 +30,11 @@ pub async fn live(bench: &Bench, seed: u64, count: usize) {
     for _ in 0..count {
         bench.clock.advance(random.random_range(0..3_000_000));
         let mut organization = organizations[usize::from(random.random_bool(0.3))];
-        let action = act(bench, &mut random);
+        let action = if random.random_bool(0.25) {
+            flow_act(bench, organization, &mut random).await
+        } else {
+            act(bench, &mut random)
+        };
         if matches!(
             action,
             Action::PutUser { .. } | Action::PutUserKey { .. } | Action::PutOrganization { .. }
@@ -59,6 +66,130 @@ async fn erase_one(bench: &Bench, organization: &str, random: &mut StdRng) {
 
 fn name(random: &mut StdRng) -> String {
     format!("env-{}", random.random_range(0..6))
+}
+
+const TEMPLATE: &str = "version: 1\ntrail:\n  attestations:\n    - {name: slot-0, type: '*'}\n  artifacts:\n    - name: part-0\n      attestations:\n        - {name: slot-1, type: generic}\n";
+
+fn template(random: &mut StdRng) -> Option<GivenTemplate> {
+    let text = match random.random_range(0..4) {
+        0 => TemplateText::Yaml(TEMPLATE.to_owned()),
+        1 => TemplateText::Names(vec!["artifact".to_owned(), "slot-2".to_owned()]),
+        _ => return None,
+    };
+    let template = runstone_model::project::read_template(&text).unwrap();
+    Some(GivenTemplate {
+        text,
+        template: Arc::new(template),
+    })
+}
+
+fn commit(random: &mut StdRng) -> Option<Commit> {
+    let byte = random.random_range(0..4);
+    (byte > 0).then_some(Commit([byte; 20]))
+}
+
+fn repo(random: &mut StdRng) -> Option<RepoTold> {
+    let no = random.random_range(0..6);
+    (no < 3).then(|| RepoTold {
+        key: RepoKey {
+            provider: (no > 0).then(|| "git".to_owned()),
+            id: RepoId::Id(no.to_string()),
+        },
+        name: format!("repo-{}", random.random_range(0..2)),
+        facts: "{\"url\":\"https://example.com\"}".into(),
+        description: Some("ä\"".to_owned()),
+    })
+}
+
+/// Something random about flows and what is in them.
+async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Action {
+    let flow = format!("flow-{}", random.random_range(0..4));
+    let trail = format!("trail-{}", random.random_range(0..4));
+    let content: Arc<str> = format!("{{\"n\":{}}}", random.random_range(0..5)).into();
+    let fingerprint = Fingerprint([random.random_range(1..6); 32]);
+    Action::Flow(match random.random_range(0..100) {
+        0..10 => FlowAction::Put(PutFlow {
+            name: flow,
+            visibility: random.random_bool(0.5).then_some(Visibility::Public),
+            description: format!("text {}", random.random_range(0..3)),
+            template: template(random),
+        }),
+        10..13 => FlowAction::Archive { flow },
+        13..18 => FlowAction::Rename {
+            flow,
+            new_name: format!("flow-{}", random.random_range(0..4)),
+        },
+        18..24 => FlowAction::Tag {
+            flow,
+            set: [(
+                format!("key-{}", random.random_range(0..3)),
+                format!("v{}", random.random_range(0..3)),
+            )]
+            .into(),
+            remove: vec![format!("key-{}", random.random_range(0..3))],
+        },
+        24..45 => {
+            let mut read = bench.store.read().await.unwrap();
+            let organization = read
+                .organization_named(organization)
+                .await
+                .unwrap()
+                .unwrap();
+            let known = read.flow_named(organization.no, &flow).await.unwrap();
+            let known = match known {
+                Some(flow) => read
+                    .trail_named(organization.no, flow.no, &trail)
+                    .await
+                    .unwrap(),
+                None => None,
+            };
+            FlowAction::PutTrail(PutTrail {
+                flow,
+                name: trail,
+                commit: commit(random),
+                repo: repo(random),
+                template: template(random),
+                members: [
+                    (Member::Description, "\"d\"".into()),
+                    (Member::UserData, content),
+                ]
+                .into(),
+                compared: known.map(|trail| (trail.told_by, vec![Member::UserData])),
+            })
+        }
+        45..65 => FlowAction::ReportArtifact(ReportArtifact {
+            flow,
+            trail: random.random_bool(0.8).then_some(trail),
+            name: random
+                .random_bool(0.7)
+                .then(|| format!("part-{}", random.random_range(0..2))),
+            fingerprint,
+            filename: "acme/web:1".to_owned(),
+            commit: commit(random),
+            repo: repo(random),
+            content,
+        }),
+        _ => {
+            let overrides = random.random_bool(0.1);
+            let targets = random.random_bool(0.4).then(|| "part-0".to_owned());
+            FlowAction::Attest(Box::new(Attest {
+                flow,
+                trail,
+                name: format!("slot-{}", random.random_range(0..4)),
+                kind: if overrides { "override" } else { "generic" }.to_owned(),
+                is_compliant: random.random_bool(0.7),
+                fingerprint: random.random_bool(0.3).then_some(fingerprint),
+                targets: targets.into_iter().collect(),
+                commit: commit(random),
+                repo: repo(random),
+                original_kind: overrides.then(|| "generic".to_owned()),
+                version: None,
+                control: None,
+                content,
+                attachment: None,
+            }))
+        }
+    })
 }
 
 fn act(bench: &Bench, random: &mut StdRng) -> Action {

@@ -1,0 +1,688 @@
+//! Flows, trails, artifacts, attestations, repositories.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use runstone_model::compliance::TrailState;
+use runstone_model::event::{Actor, Content, TemplateText};
+use runstone_model::fact::{
+    Artifact, ArtifactNo, Attestation, AttestationNo, EntryIndex, Flow, FlowNo, OrganizationNo,
+    Repo, RepoNo, Telling, TemplateNo, Trail, TrailNo,
+};
+use runstone_model::id::{Fingerprint, Micros};
+
+use super::{Read, ReadError};
+use crate::rows;
+use crate::value::{DbError, Value};
+
+const SELECT_FLOW_NAMED: &str = "SELECT f.organization, f.no, f.name, f.visibility, f.description, f.template, f.tags, f.created_at, f.archived_at, f.latest_trail, f.latest_at, f.repo FROM flow_names n CROSS JOIN flows f WHERE n.organization = $1 AND n.name = $2 AND f.organization = n.organization AND f.no = n.flow";
+
+/// What is known of a trail with everything that was reported to it.
+#[derive(Debug, Clone)]
+pub struct TrailReports {
+    /// Reports of artifacts, oldest first.
+    pub artifacts: Vec<Artifact>,
+    /// Attestations, oldest first.
+    pub attestations: Vec<Attestation>,
+    /// What follows from them.
+    pub state: TrailState,
+}
+
+/// Which trails are asked for. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct TrailFilter {
+    /// In one of these flows.
+    pub flows: Option<Vec<FlowNo>>,
+    /// One of these.
+    pub trails: Option<Vec<TrailNo>>,
+}
+
+/// Which attestations are asked for. Everything that is given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct AttestationFilter {
+    /// In one of these flows.
+    pub flows: Vec<FlowNo>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// Of one of these kinds.
+    pub kinds: Vec<String>,
+    /// That say this.
+    pub is_compliant: Option<bool>,
+    /// Received at this time or later.
+    pub from: Option<Micros>,
+    /// Received before this time.
+    pub until: Option<Micros>,
+    /// Older than this one.
+    pub before: Option<AttestationNo>,
+}
+
+/// Statement text with parameters, put together from conditions.
+struct Conditions {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn new(organization: OrganizationNo, column: &str) -> Self {
+        Self {
+            text: format!("{column} = $1"),
+            values: vec![organization.0.into()],
+        }
+    }
+
+    /// Adds a condition; `?` in it stands for the value.
+    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        let parameter = format!("${}", self.values.len());
+        self.text.push_str(" AND ");
+        self.text.push_str(&condition.replace('?', &parameter));
+    }
+
+    /// Adds that a column has one of these values, if there are any.
+    fn one_of<V: Into<Value>>(&mut self, column: &str, values: impl IntoIterator<Item = V>) {
+        let mut parameters = String::new();
+        for value in values {
+            self.values.push(value.into());
+            let comma = if parameters.is_empty() { "" } else { ", " };
+            write!(parameters, "{comma}${}", self.values.len())
+                .expect("writing to a string does not fail");
+        }
+        if !parameters.is_empty() {
+            write!(self.text, " AND {column} IN ({parameters})")
+                .expect("writing to a string does not fail");
+        }
+    }
+}
+
+impl Read {
+    /// The flow a name leads to: the one that has it, else the last that had, archived ones
+    /// included.
+    pub async fn flow_named(
+        &mut self,
+        organization: OrganizationNo,
+        name: &str,
+    ) -> Result<Option<Flow>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(SELECT_FLOW_NAMED, &[organization.0.into(), name.into()])
+            .await?
+            .map(|row| rows::flow::flow(&row))
+            .transpose()
+    }
+
+    /// A flow by number.
+    pub async fn flow(
+        &mut self,
+        organization: OrganizationNo,
+        no: FlowNo,
+    ) -> Result<Option<Flow>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "{} WHERE organization = $1 AND no = $2",
+                    rows::flow::SELECT_FLOW
+                ),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| rows::flow::flow(&row))
+            .transpose()
+    }
+
+    /// Live flows, by name.
+    pub async fn flows(&mut self, organization: OrganizationNo) -> Result<Vec<Flow>, ReadError> {
+        let found = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE organization = $1 AND archived_at IS NULL ORDER BY no",
+                    rows::flow::SELECT_FLOW
+                ),
+                &[organization.0.into()],
+            )
+            .await?;
+        self.bound(found.len())?;
+        let mut found = found
+            .iter()
+            .map(rows::flow::flow)
+            .collect::<Result<Vec<_>, _>>()?;
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// A version of a template, as it was given.
+    pub async fn template(
+        &mut self,
+        organization: OrganizationNo,
+        no: TemplateNo,
+    ) -> Result<TemplateText, ReadError> {
+        rows::flow::template_text(self.conn().await?, organization, no)
+            .await?
+            .ok_or_else(|| DbError::Corrupt("a template is missing".to_owned()))
+    }
+
+    /// A trail by name.
+    pub async fn trail_named(
+        &mut self,
+        organization: OrganizationNo,
+        flow: FlowNo,
+        name: &str,
+    ) -> Result<Option<Trail>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "{} WHERE organization = $1 AND flow = $2 AND name = $3",
+                    rows::flow::SELECT_TRAIL
+                ),
+                &[organization.0.into(), flow.0.into(), name.into()],
+            )
+            .await?
+            .map(|row| rows::flow::trail(&row))
+            .transpose()
+    }
+
+    /// Trails by number, set-wise.
+    pub async fn trails(
+        &mut self,
+        organization: OrganizationNo,
+        numbers: &[TrailNo],
+    ) -> Result<HashMap<TrailNo, Trail>, ReadError> {
+        let wanted = numbers.iter().map(|no| i64::from(no.0)).collect();
+        let found = self
+            .conn()
+            .await?
+            .query(
+                "SELECT t.organization, t.no, t.flow, t.name, t.implicit, t.sha1, t.template, t.members, t.repos, t.created_by, t.created_at, t.modified_at, t.told_by, t.state FROM ID_TABLE($1) CROSS JOIN trails t WHERE t.organization = $2 AND t.no = i.value",
+                &[Value::Ints(wanted), organization.0.into()],
+            )
+            .await?;
+        self.bound(found.len())?;
+        found
+            .iter()
+            .map(|row| rows::flow::trail(row).map(|trail| (trail.no, trail)))
+            .collect()
+    }
+
+    /// Trails that were begun by name and are asked for, newest first, and how many there are on
+    /// all pages; `window` gives offset and number of those of a page.
+    pub async fn trails_where(
+        &mut self,
+        organization: OrganizationNo,
+        filter: &TrailFilter,
+        window: impl FnOnce(u64) -> (u64, u64),
+    ) -> Result<(u64, Vec<Trail>), ReadError> {
+        let nothing = |some: Option<bool>| some == Some(true);
+        if nothing(filter.flows.as_ref().map(Vec::is_empty))
+            || nothing(filter.trails.as_ref().map(Vec::is_empty))
+        {
+            window(0);
+            return Ok((0, Vec::new()));
+        }
+        let mut conditions = Conditions::new(organization, "organization");
+        conditions.and("implicit = ?", false);
+        if let Some(flows) = &filter.flows {
+            conditions.one_of("flow", flows.iter().map(|flow| flow.0));
+        }
+        if let Some(trails) = &filter.trails {
+            conditions.one_of("no", trails.iter().map(|trail| trail.0));
+        }
+        let total = self
+            .conn()
+            .await?
+            .query_one(
+                &format!("SELECT count(*) FROM trails WHERE {}", conditions.text),
+                &conditions.values,
+            )
+            .await?
+            .map_or(Ok(0), |row| row.number(0))?;
+        let (offset, limit) = window(total);
+        let first = conditions.values.len() + 1;
+        conditions.values.extend([limit.into(), offset.into()]);
+        let found = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE {} ORDER BY no DESC LIMIT ${first} OFFSET ${}",
+                    rows::flow::SELECT_TRAIL,
+                    conditions.text,
+                    first + 1
+                ),
+                &conditions.values,
+            )
+            .await?;
+        self.bound(found.len())?;
+        let trails = found
+            .iter()
+            .map(rows::flow::trail)
+            .collect::<Result<_, _>>()?;
+        Ok((total, trails))
+    }
+
+    /// What a trail was told, oldest first.
+    pub async fn tellings(&mut self, trail: &Trail) -> Result<Vec<Telling>, ReadError> {
+        let found = rows::flow::tellings(self.conn().await?, trail.organization, trail.no).await?;
+        self.bound(found.len())?;
+        Ok(found)
+    }
+
+    /// Everything that was reported to a trail, and what follows from it.
+    pub async fn trail_reports(&mut self, trail: &Trail) -> Result<TrailReports, ReadError> {
+        let organization = trail.organization;
+        let (artifacts, attestations) =
+            rows::flow::reports(self.conn().await?, organization, trail.no).await?;
+        self.bound(artifacts.len() + attestations.len())?;
+        let templates =
+            rows::flow::templates(self.conn().await?, trail, &artifacts, &attestations).await?;
+        let state = rows::flow::replay(trail, &artifacts, &attestations, &templates);
+        Ok(TrailReports {
+            artifacts,
+            attestations,
+            state,
+        })
+    }
+
+    /// What private bodies hold, by entry and position, set-wise; those that were erased are
+    /// missing.
+    pub async fn contents(
+        &mut self,
+        organization: OrganizationNo,
+        places: &[(EntryIndex, u32)],
+    ) -> Result<HashMap<(EntryIndex, u32), Content>, ReadError> {
+        let mut entries: Vec<i64> = places.iter().map(|(entry, _)| *entry as i64).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT b.entry, b.position, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.private = 1",
+                &[Value::Ints(entries), organization.0.into()],
+            )
+            .await?;
+        let mut found = HashMap::with_capacity(places.len());
+        for row in &rows {
+            let place = (row.number(0)?, row.ordinal(1)?);
+            if !places.contains(&place) {
+                continue;
+            }
+            let bytes = if row.is_null(4) {
+                match self.body(organization, place.0, place.1).await? {
+                    Some(bytes) => bytes,
+                    None => continue,
+                }
+            } else {
+                let total = usize::try_from(row.int(3)?)
+                    .map_err(|_| DbError::Corrupt("length of a body".to_owned()))?;
+                crate::bodies::decode(row.int(2)?, &row.blob(4)?, total)?
+            };
+            self.bound_bytes(bytes.len())?;
+            let content =
+                Content::of_body(&bytes).map_err(|error| DbError::Corrupt(error.to_string()))?;
+            found.insert(place, content);
+        }
+        Ok(found)
+    }
+
+    /// Reports of artifacts whose fingerprint starts with the hexadecimal digits, newest first, at
+    /// most `limit`.
+    pub async fn artifacts_by_prefix(
+        &mut self,
+        organization: OrganizationNo,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Artifact>, ReadError> {
+        let Some((low, high)) = prefix_range(digits, 64) else {
+            return Ok(Vec::new());
+        };
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE a.organization = $1 AND a.prefix >= $2 AND a.prefix <= $3 ORDER BY a.no DESC LIMIT $4",
+                    rows::flow::SELECT_ARTIFACT
+                ),
+                &[
+                    organization.0.into(),
+                    low.into(),
+                    high.into(),
+                    (limit as u64).into(),
+                ],
+            )
+            .await?;
+        let mut found = rows
+            .iter()
+            .map(rows::flow::artifact)
+            .collect::<Result<Vec<_>, _>>()?;
+        found.retain(|artifact| artifact.fingerprint.to_hex().starts_with(digits));
+        Ok(found)
+    }
+
+    /// Reports of artifacts built from a commit that starts with the hexadecimal digits, newest
+    /// first, at most `limit`.
+    pub async fn artifacts_by_commit(
+        &mut self,
+        organization: OrganizationNo,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<Artifact>, ReadError> {
+        let Some((low, high)) = prefix_range(digits, 40) else {
+            return Ok(Vec::new());
+        };
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE a.organization = $1 AND a.sha1_prefix >= $2 AND a.sha1_prefix <= $3 ORDER BY a.no DESC LIMIT $4",
+                    rows::flow::SELECT_ARTIFACT
+                ),
+                &[
+                    organization.0.into(),
+                    low.into(),
+                    high.into(),
+                    (limit as u64).into(),
+                ],
+            )
+            .await?;
+        let mut found = rows
+            .iter()
+            .map(rows::flow::artifact)
+            .collect::<Result<Vec<_>, _>>()?;
+        found.retain(|artifact| {
+            artifact
+                .commit
+                .is_some_and(|commit| commit.to_hex().starts_with(digits))
+        });
+        Ok(found)
+    }
+
+    /// The newest report of each of these fingerprints, set-wise.
+    pub async fn provenance(
+        &mut self,
+        organization: OrganizationNo,
+        fingerprints: &[Fingerprint],
+    ) -> Result<HashMap<Fingerprint, Vec<Artifact>>, ReadError> {
+        let mut prefixes: Vec<i64> = fingerprints.iter().map(rows::prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT a.organization, a.no, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM ID_TABLE($1) CROSS JOIN artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no WHERE a.organization = $2 AND a.prefix >= i.value AND a.prefix <= i.value ORDER BY a.no",
+                &[Value::Ints(prefixes), organization.0.into()],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        let mut found: HashMap<Fingerprint, Vec<Artifact>> = HashMap::new();
+        for row in &rows {
+            let artifact = rows::flow::artifact(row)?;
+            found
+                .entry(artifact.fingerprint)
+                .or_default()
+                .push(artifact);
+        }
+        Ok(found)
+    }
+
+    /// Reports of artifacts of one flow or of all, newest first.
+    pub async fn artifacts(
+        &mut self,
+        organization: OrganizationNo,
+        flow: Option<FlowNo>,
+        repo: Option<RepoNo>,
+        (offset, limit): (u64, u64),
+    ) -> Result<Vec<Artifact>, ReadError> {
+        let mut conditions = Conditions::new(organization, "a.organization");
+        if let Some(flow) = flow {
+            conditions.and(
+                "EXISTS (SELECT 1 FROM trails t WHERE t.organization = a.organization AND t.no = a.trail AND t.flow = ?)",
+                flow.0,
+            );
+        }
+        if let Some(repo) = repo {
+            conditions.and("a.repo = ?", repo.0);
+        }
+        let first = conditions.values.len() + 1;
+        conditions.values.extend([limit.into(), offset.into()]);
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE {} ORDER BY a.no DESC LIMIT ${first} OFFSET ${}",
+                    rows::flow::SELECT_ARTIFACT,
+                    conditions.text,
+                    first + 1
+                ),
+                &conditions.values,
+            )
+            .await?;
+        self.bound(rows.len())?;
+        rows.iter().map(rows::flow::artifact).collect()
+    }
+
+    /// A report of an artifact by number.
+    pub async fn artifact(
+        &mut self,
+        organization: OrganizationNo,
+        no: ArtifactNo,
+    ) -> Result<Option<Artifact>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "{} WHERE a.organization = $1 AND a.no = $2",
+                    rows::flow::SELECT_ARTIFACT
+                ),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| rows::flow::artifact(&row))
+            .transpose()
+    }
+
+    /// An attestation by number.
+    pub async fn attestation(
+        &mut self,
+        organization: OrganizationNo,
+        no: AttestationNo,
+    ) -> Result<Option<Attestation>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "{} WHERE organization = $1 AND no = $2",
+                    rows::flow::SELECT_ATTESTATION
+                ),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| rows::flow::attestation(&row))
+            .transpose()
+    }
+
+    /// Attestations, newest first; without a limit all that are asked for.
+    pub async fn attestations(
+        &mut self,
+        organization: OrganizationNo,
+        filter: &AttestationFilter,
+        (offset, limit): (u64, u64),
+    ) -> Result<Vec<Attestation>, ReadError> {
+        let mut conditions = Self::attestation_conditions(organization, filter);
+        let first = conditions.values.len() + 1;
+        conditions.values.extend([limit.into(), offset.into()]);
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE {} ORDER BY no DESC LIMIT ${first} OFFSET ${}",
+                    rows::flow::SELECT_ATTESTATION,
+                    conditions.text,
+                    first + 1
+                ),
+                &conditions.values,
+            )
+            .await?;
+        self.bound(rows.len())?;
+        rows.iter().map(rows::flow::attestation).collect()
+    }
+
+    /// How many attestations are asked for.
+    pub async fn count_attestations(
+        &mut self,
+        organization: OrganizationNo,
+        filter: &AttestationFilter,
+    ) -> Result<u64, ReadError> {
+        let conditions = Self::attestation_conditions(organization, filter);
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "SELECT count(*) FROM attestations WHERE {}",
+                    conditions.text
+                ),
+                &conditions.values,
+            )
+            .await?
+            .map_or(Ok(0), |row| row.number(0))
+    }
+
+    fn attestation_conditions(
+        organization: OrganizationNo,
+        filter: &AttestationFilter,
+    ) -> Conditions {
+        let mut conditions = Conditions::new(organization, "organization");
+        if let Some(before) = filter.before {
+            conditions.and("no < ?", before.0);
+        }
+        if let Some(name) = &filter.name {
+            conditions.and("name = ?", name.as_str());
+        }
+        conditions.one_of("kind", filter.kinds.iter().map(String::as_str));
+        if let Some(is_compliant) = filter.is_compliant {
+            conditions.and("is_compliant = ?", is_compliant);
+        }
+        if let Some(from) = filter.from {
+            conditions.and("at >= ?", from.0);
+        }
+        if let Some(until) = filter.until {
+            conditions.and("at < ?", until.0);
+        }
+        if !filter.flows.is_empty() {
+            let mut inner = String::new();
+            for flow in &filter.flows {
+                conditions.values.push(flow.0.into());
+                let comma = if inner.is_empty() { "" } else { ", " };
+                write!(inner, "{comma}${}", conditions.values.len())
+                    .expect("writing to a string does not fail");
+            }
+            write!(
+                conditions.text,
+                " AND EXISTS (SELECT 1 FROM trails t WHERE t.organization = attestations.organization AND t.no = attestations.trail AND t.flow IN ({inner}))"
+            )
+            .expect("writing to a string does not fail");
+        }
+        conditions
+    }
+
+    /// Attestations about commits, newest first.
+    pub async fn attestations_of_commits(
+        &mut self,
+        organization: OrganizationNo,
+        commits: &[runstone_model::id::Commit],
+    ) -> Result<Vec<Attestation>, ReadError> {
+        let prefixes = commits.iter().map(rows::flow::commit_prefix).collect();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT a.organization, a.no, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.sha1_prefix >= i.value AND a.sha1_prefix <= i.value ORDER BY a.no DESC",
+                &[Value::Ints(prefixes), organization.0.into()],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        rows.iter().map(rows::flow::attestation).collect()
+    }
+
+    /// The name of whoever caused entries of the organization.
+    pub async fn name_of(
+        &mut self,
+        organization: OrganizationNo,
+        actor: &Actor,
+    ) -> Result<String, ReadError> {
+        let (sql, parameters): (&str, Vec<Value>) = match actor {
+            Actor::User(no) => ("SELECT name FROM users WHERE no = $1", vec![no.0.into()]),
+            Actor::Account(no) => (
+                "SELECT name FROM accounts WHERE organization = $1 AND no = $2",
+                vec![organization.0.into(), no.0.into()],
+            ),
+            Actor::System(_) => return Ok(actor.to_text()),
+        };
+        match self.conn().await?.query_one(sql, &parameters).await? {
+            Some(row) => row.text(0).map(ToOwned::to_owned),
+            None => Ok(actor.to_text()),
+        }
+    }
+
+    /// A repository by number.
+    pub async fn repo(
+        &mut self,
+        organization: OrganizationNo,
+        no: RepoNo,
+    ) -> Result<Option<Repo>, ReadError> {
+        self.conn()
+            .await?
+            .query_one(
+                &format!(
+                    "{} WHERE organization = $1 AND no = $2",
+                    rows::flow::SELECT_REPO
+                ),
+                &[organization.0.into(), no.0.into()],
+            )
+            .await?
+            .map(|row| rows::flow::repo(&row))
+            .transpose()
+    }
+
+    /// Repositories, by name.
+    pub async fn repos(&mut self, organization: OrganizationNo) -> Result<Vec<Repo>, ReadError> {
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                &format!(
+                    "{} WHERE organization = $1 ORDER BY name, no",
+                    rows::flow::SELECT_REPO
+                ),
+                &[organization.0.into()],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        rows.iter().map(rows::flow::repo).collect()
+    }
+}
+
+/// The range of first 8 bytes as numbers that values have which start with these digits; none if
+/// they are no digits or more than a value has.
+fn prefix_range(digits: &str, most: usize) -> Option<(i64, i64)> {
+    if digits.len() > most || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let bound = |fill: char| {
+        let mut text: String = digits.chars().take(16).collect();
+        while text.len() < 16 {
+            text.push(fill);
+        }
+        u64::from_str_radix(&text, 16)
+            .ok()
+            .map(|first| rows::sortable(first.to_be_bytes()))
+    };
+    Some((bound('0')?, bound('f')?))
+}
