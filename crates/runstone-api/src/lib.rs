@@ -5,12 +5,14 @@
 //! Owns the spelling of what goes over the network. It must not know how a value is stored, how
 //! it is decided or which HTTP library serves it.
 
+pub mod artifact;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod diff;
 pub mod environment;
 pub mod error;
 pub mod event;
+pub mod flow;
 pub mod journal;
 pub mod paging;
 pub mod path;
@@ -18,6 +20,7 @@ pub mod report;
 pub mod search;
 pub mod snapshot;
 pub mod tag;
+pub mod trail;
 
 use runstone_model::id::Micros;
 

@@ -36,6 +36,33 @@ pub fn snapshot_api(origin: &str, org: &str, environment: &str, no: u64) -> Stri
     format!("{origin}{API}/snapshots/{org}/{environment}/{no}")
 }
 
+/// Page of a flow.
+pub fn flow_html(origin: &str, org: &str, flow: &str) -> String {
+    format!("{origin}/{}/flows/{}", segment(org), segment(flow))
+}
+
+/// Page of a trail.
+pub fn trail_html(origin: &str, org: &str, flow: &str, trail: &str) -> String {
+    format!("{}/trails/{}", flow_html(origin, org, flow), segment(trail))
+}
+
+/// Page of a report of an artifact.
+pub fn artifact_html(origin: &str, org: &str, flow: &str, fingerprint: &str, id: &str) -> String {
+    format!(
+        "{}/artifacts/{fingerprint}?artifact_id={id}",
+        flow_html(origin, org, flow)
+    )
+}
+
+/// Resource of an artifact.
+pub fn artifact_api(origin: &str, org: &str, flow: &str, fingerprint: &str) -> String {
+    format!(
+        "{origin}{API}/artifacts/{}/{}/fingerprint/{fingerprint}",
+        segment(org),
+        segment(flow)
+    )
+}
+
 /// Page of a search.
 pub fn search_html(origin: &str, org: &str, value: &str) -> String {
     format!("{origin}/{}/search/{}", segment(org), segment(value))

@@ -14,6 +14,8 @@ pub struct Config {
     pub report_body_bytes_max: usize,
     /// Most bytes of any other body, after decompression.
     pub body_bytes_max: usize,
+    /// Most bytes of a form of several parts, its file included.
+    pub form_bytes_max: usize,
     /// Bounds of what stands in a report.
     pub report: ReportLimits,
     /// A request that takes longer is answered with 503.
@@ -38,6 +40,7 @@ impl Default for Config {
             base_url: None,
             report_body_bytes_max: 64 << 20,
             body_bytes_max: 1 << 20,
+            form_bytes_max: 64 << 20,
             report: ReportLimits::default(),
             request_timeout: Duration::from_mins(1),
             requests_max: 4_096,

@@ -7,9 +7,11 @@ pub(crate) mod access;
 pub(crate) mod cache;
 pub(crate) mod environments;
 pub(crate) mod error;
+pub(crate) mod flows;
 pub(crate) mod known;
 pub(crate) mod lanes;
 pub(crate) mod metrics;
+pub(crate) mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

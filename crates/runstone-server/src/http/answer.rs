@@ -128,6 +128,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::EnvironmentArchived { .. }
         | Refusal::PolicyMissing { .. }
         | Refusal::OrganizationMissing { .. }
+        | Refusal::FlowMissing { .. }
+        | Refusal::ArtifactMissingInTrail(_)
+        | Refusal::RepoMissing { .. }
         | Refusal::UserMissing { .. }
         | Refusal::AccountMissing { .. } => StatusCode::NOT_FOUND,
         Refusal::EnvironmentExists { .. }
@@ -141,7 +144,10 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::OrganizationClosed { .. }
         | Refusal::NameReserved { .. }
         | Refusal::NotErasable { .. }
+        | Refusal::FlowExists { .. }
         | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
+        // Somebody else was faster; a retry takes the other path.
+        Refusal::TrailToldMeanwhile { .. } => StatusCode::CONFLICT,
     }
 }
 

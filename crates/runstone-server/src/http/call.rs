@@ -63,6 +63,7 @@ pub(crate) struct WriteCall {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyBound {
     Report,
+    Form,
     Other,
 }
 
@@ -384,6 +385,7 @@ where
 {
     let limit = match bound {
         BodyBound::Report => parts.app.config.report_body_bytes_max,
+        BodyBound::Form => parts.app.config.form_bytes_max,
         BodyBound::Other => parts.app.config.body_bytes_max,
     };
     let declared = parts

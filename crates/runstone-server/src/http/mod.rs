@@ -7,6 +7,7 @@ pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod edge;
 pub(crate) mod log;
+pub(crate) mod multipart;
 pub(crate) mod openapi;
 pub(crate) mod router;
 pub(crate) mod service;

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, generated from the list of endpoints.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use runstone_api::error::ErrorBody;
@@ -20,7 +21,7 @@ use super::router::{Access, Endpoint, endpoints};
 /// A shape of the wire.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    name: fn() -> std::borrow::Cow<'static, str>,
+    name: fn() -> Cow<'static, str>,
     schema: fn() -> RefOr<Schema>,
     parts: fn(&mut Vec<(String, RefOr<Schema>)>),
 }
@@ -81,7 +82,7 @@ pub(crate) const fn param(name: &'static str, of: Of, text: &'static str) -> Par
 /// What the document says of an endpoint.
 #[derive(Clone)]
 pub(crate) struct Docs {
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     pub(crate) tag: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) description: &'static str,
@@ -93,14 +94,14 @@ pub(crate) struct Docs {
 
 /// What the document says of an endpoint; errors that all endpoints share are added.
 pub(crate) fn docs(
-    id: &'static str,
+    id: impl Into<Cow<'static, str>>,
     tag: &'static str,
     summary: &'static str,
     success: Success,
     statuses: &'static [(u16, &'static str)],
 ) -> Docs {
     Docs {
-        id,
+        id: id.into(),
         tag,
         summary,
         description: "",
@@ -159,7 +160,7 @@ fn path_params(path: &str) -> impl Iterator<Item = &str> {
 
 fn operation(endpoint: &Endpoint, docs: &Docs) -> OperationBuilder {
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(docs.id))
+        .operation_id(Some(docs.id.clone()))
         .tag(docs.tag)
         .summary(Some(docs.summary));
     if !docs.description.is_empty() {

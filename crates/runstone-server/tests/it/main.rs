@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod endpoints;
+mod flows;
 mod journal;
 mod known;
 mod limits;

@@ -345,7 +345,9 @@ async fn list(mut call: ReadCall) -> Answer {
             in_space
                 && (wanted.is_empty() || wanted.contains(&environment.kind))
                 && (name.is_empty() || environment.name.to_lowercase().contains(&name))
-                && query.all("tag").all(|tag| is_tagged(environment, tag))
+                && query
+                    .all("tag")
+                    .all(|tag| super::has_tag(&environment.tags, tag))
         })
         .collect();
     let numbers: Vec<EnvironmentNo> = found.iter().map(|environment| environment.no).collect();
@@ -404,18 +406,4 @@ async fn list(mut call: ReadCall) -> Answer {
         environments: shown.drain(first..first + length as usize).collect(),
     };
     answer::json(StatusCode::OK, &page)
-}
-
-/// `key` or `key:value`; an empty text matches nothing.
-fn is_tagged(environment: &Environment, wanted: &str) -> bool {
-    match wanted.split_once(':') {
-        None => environment.tags.contains_key(wanted),
-        Some((key, value)) => {
-            !value.is_empty()
-                && environment
-                    .tags
-                    .get(key)
-                    .is_some_and(|found| found == value)
-        }
-    }
 }

@@ -1,17 +1,28 @@
 //! The API: one module per noun, each with its endpoints and their handlers.
 
+mod artifacts;
+mod attestations;
 mod diff;
 mod environments;
 mod events;
+mod flows;
 mod journal;
+mod lives;
 mod reports;
 mod search;
 mod snapshots;
 mod tags;
+mod trails;
 
-use runstone_model::command::Refusal;
+use std::collections::BTreeMap;
+
+use runstone_model::command::{GivenTemplate, Refusal};
+use runstone_model::event::TemplateText;
 use runstone_model::fact::{Environment, Organization, SnapshotNo};
-use runstone_model::id::Micros;
+use runstone_model::id::{Fingerprint, Micros};
+use runstone_model::name::{FlowName, TrailName};
+use runstone_model::read::FieldErrors;
+use runstone_model::template::{Template, TemplateErrors};
 use runstone_store::Read;
 
 use super::router::Endpoint;
@@ -24,6 +35,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(events::endpoints());
     endpoints.extend(diff::endpoints());
     endpoints.extend(search::endpoints());
+    endpoints.extend(flows::endpoints());
+    endpoints.extend(trails::endpoints());
+    endpoints.extend(artifacts::endpoints());
+    endpoints.extend(attestations::endpoints());
     endpoints.extend(tags::endpoints());
     endpoints.extend(journal::endpoints());
     endpoints
@@ -82,4 +97,44 @@ async fn with_times<T>(
             .find(|(asked, _)| *asked == at)
             .map_or(0, |(_, no)| *no)
     }))
+}
+
+/// Whether `key` or `key:value` is among the tags; an empty text matches nothing.
+fn has_tag(tags: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once(':') {
+        None => tags.contains_key(wanted),
+        Some((key, value)) => {
+            !value.is_empty() && tags.get(key).is_some_and(|found| found == value)
+        }
+    }
+}
+
+/// A template in YAML as a client gave it.
+fn given_template(bytes: &[u8]) -> Result<GivenTemplate, TemplateErrors> {
+    let template = Template::read(bytes)?;
+    Ok(GivenTemplate {
+        // What was read as a template is text.
+        text: TemplateText::Yaml(String::from_utf8_lossy(bytes).into_owned()),
+        template: template.into(),
+    })
+}
+
+/// The name of a flow in a path, which may be one that is to be made.
+fn flow_name(text: &str) -> Result<FlowName, AppError> {
+    FlowName::parse(text)
+        .map_err(|error| FieldErrors::one("flow_name", &error.contracted_text(), text).into())
+}
+
+/// The name of a trail in a path, which may be one that is to be begun.
+fn trail_name(text: &str) -> Result<TrailName, AppError> {
+    TrailName::parse(text)
+        .map_err(|error| FieldErrors::one("trail_name", &error.contracted_text(), text).into())
+}
+
+/// All 64 digits of a fingerprint.
+fn whole_fingerprint(path: &str, text: &str) -> Result<Fingerprint, AppError> {
+    text.parse().map_err(|_| {
+        let message = "String should match pattern '^[a-f0-9]{64}$'";
+        FieldErrors::one(path, message, text).into()
+    })
 }

@@ -1,5 +1,4 @@
-//! Tags (`api-environments.md` section 15.1). Environments have them; the other types are known,
-//! but none of them exists yet.
+//! Tags (`api-environments.md` section 15.1). Controls are known, but none exists yet.
 
 use axum::http::{Method, StatusCode};
 use runstone_api::tag::{PatchTags, RESOURCE_TYPES};
@@ -38,15 +37,11 @@ async fn patch(call: WriteCall) -> Answer {
     let id = call.parts.param("resource_id");
     let org = &call.organization.name;
     let missing = match call.parts.param("resource_type") {
-        "env" | "environment" | "environments" => None,
-        "flow" | "flows" => Some(format!(
-            "Flow named '{id}' does not exist for organization '{org}'"
-        )),
         // Wrapped in quotes as clients expect it.
         "control" | "controls" => Some(format!(
             "\"Control '{id}' does not exist in organization '{org}'\""
         )),
-        "repo" | "repos" => Some(format!("Repo '{id}' not found")),
+        "env" | "environment" | "environments" | "flow" | "flows" | "repo" | "repos" => None,
         _ => {
             return Err(AppError::bad(format!(
                 "Valid resource types are: {}.",
@@ -58,9 +53,20 @@ async fn patch(call: WriteCall) -> Answer {
     if let Some(message) = missing {
         return Err(AppError::missing(message));
     }
-    call.parts
-        .app
-        .tag_environment(call.caller, &call.organization, id, tags)
-        .await?;
+    let app = &call.parts.app;
+    match call.parts.param("resource_type") {
+        "flow" | "flows" => {
+            app.tag_flow(call.caller, &call.organization, id, tags)
+                .await?;
+        }
+        "repo" | "repos" => {
+            app.tag_repo(call.caller, &call.organization, id, tags)
+                .await?;
+        }
+        _ => {
+            app.tag_environment(call.caller, &call.organization, id, tags)
+                .await?;
+        }
+    }
     Ok(answer::ok(StatusCode::OK))
 }
