@@ -1,52 +1,54 @@
 //! Difference of two snapshots (`api-environments.md` section 9).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 /// What differs between two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct EnvironmentDiff {
+pub struct EnvironmentDiff<'a> {
     /// Only in the first.
-    pub snappish1: Side,
+    pub snappish1: Side<'a>,
     /// Only in the second.
-    pub snappish2: Side,
+    pub snappish2: Side<'a>,
     /// In both, with another number of instances.
-    pub changed: ChangedArtifacts,
+    pub changed: ChangedArtifacts<'a>,
     /// In both.
     #[serde(rename = "not-changed")]
-    pub not_changed: UnchangedArtifacts,
+    pub not_changed: UnchangedArtifacts<'a>,
 }
 
 /// What is in one snapshot only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Side {
+pub struct Side<'a> {
     /// `env#N`, always resolved.
     pub snapshot_id: String,
     /// By fingerprint.
-    pub artifacts: Vec<DiffArtifact>,
+    pub artifacts: Vec<DiffArtifact<'a>>,
 }
 
 /// What is in both with another number of instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ChangedArtifacts {
+pub struct ChangedArtifacts<'a> {
     /// By fingerprint.
-    pub artifacts: Vec<ChangedArtifact>,
+    pub artifacts: Vec<ChangedArtifact<'a>>,
 }
 
 /// What is in both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct UnchangedArtifacts {
+pub struct UnchangedArtifacts<'a> {
     /// By fingerprint.
-    pub artifacts: Vec<DiffArtifact>,
+    pub artifacts: Vec<DiffArtifact<'a>>,
 }
 
 /// A running artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct DiffArtifact {
+pub struct DiffArtifact<'a> {
     /// Empty if unknown.
     pub fingerprint: String,
     /// Name as reported.
-    pub name: String,
+    pub name: &'a str,
     /// Latest start, Unix seconds.
     pub most_recent_timestamp: i64,
     /// Primary flow; empty without provenance.
@@ -57,16 +59,16 @@ pub struct DiffArtifact {
     pub instance_count: u64,
     /// K8S only: names of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pods: Option<Vec<String>>,
+    pub pods: Option<Vec<Cow<'a, str>>>,
 }
 
 /// A running artifact with another number of instances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ChangedArtifact {
+pub struct ChangedArtifact<'a> {
     /// Empty if unknown.
     pub fingerprint: String,
     /// Name as reported.
-    pub name: String,
+    pub name: &'a str,
     /// Latest start, Unix seconds.
     pub most_recent_timestamp: i64,
     /// Primary flow; empty without provenance.
@@ -79,5 +81,5 @@ pub struct ChangedArtifact {
     pub s2_instance_count: u64,
     /// K8S only: names of the pods in the second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pods: Option<Vec<String>>,
+    pub pods: Option<Vec<Cow<'a, str>>>,
 }

@@ -28,6 +28,10 @@ use serde_json::json;
 
 use benches::{Bench, Size};
 
+/// As the product has it (decision 0012).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "\
 Usage: cargo xtask bench [--short | --full] [--json] [--list] [--dir FOLDER] [NAME…]
 

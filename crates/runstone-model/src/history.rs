@@ -6,12 +6,13 @@
 //! outcome (`api-environments.md` sections 5, 9, 10, 12). Everything is derived; it must not
 //! know how states are stored or shown.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::annotation::{Annotation, AnnotationKind};
 use crate::fact::{EnvironmentNo, Run, Running, SnapshotNo};
 use crate::id::Fingerprint;
-use crate::report::{Detail, DetailError};
+use crate::report::{DetailError, instances_in, pod_names};
 
 /// An artifact with what a transition did to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +25,10 @@ pub struct Annotated<'s> {
 
 /// Number of instances.
 pub fn instances(running: &Running) -> u64 {
-    running.identity.count.map_or_else(
-        || Detail::from_canonical(&*running.detail).instances(),
-        u64::from,
-    )
+    running
+        .identity
+        .count
+        .map_or_else(|| instances_in(&running.detail), u64::from)
 }
 
 /// Start of the instance that started last, Unix seconds; start times stand ascending at the end
@@ -139,11 +140,11 @@ pub fn events<'s>(removed: &'s [Running], added: &'s [Running]) -> Vec<Annotated
 
 /// One artifact of a difference; instances under several names count together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Compared {
+pub struct Compared<'s> {
     /// Identity of the content; none = unknown, then the name identifies it.
     pub fingerprint: Option<Fingerprint>,
     /// Name as reported.
-    pub name: String,
+    pub name: &'s str,
     /// Instances in the first state.
     pub was: u64,
     /// Instances in the second state.
@@ -151,62 +152,64 @@ pub struct Compared {
     /// Latest start, Unix seconds; of the second state where it runs there.
     pub latest_start: i64,
     /// K8S: names of the pods, of the second state where it runs there.
-    pub pods: Option<Vec<String>>,
+    pub pods: Option<Vec<Cow<'s, str>>>,
 }
 
 /// What differs between two states, each list by fingerprint, then name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Difference {
+pub struct Difference<'s> {
     /// Only in the first.
-    pub removed: Vec<Compared>,
+    pub removed: Vec<Compared<'s>>,
     /// Only in the second.
-    pub added: Vec<Compared>,
+    pub added: Vec<Compared<'s>>,
     /// In both, with another number of instances.
-    pub changed: Vec<Compared>,
+    pub changed: Vec<Compared<'s>>,
     /// In both.
-    pub same: Vec<Compared>,
+    pub same: Vec<Compared<'s>>,
 }
 
-/// Compares any two states (section 9).
-pub fn compare(first: &[Running], second: &[Running]) -> Result<Difference, DetailError> {
-    let mut artifacts: BTreeMap<Key<'_>, Compared> = BTreeMap::new();
-    for (running, is_second) in first
-        .iter()
-        .map(|running| (running, false))
-        .chain(second.iter().map(|running| (running, true)))
-    {
-        let fingerprint = running.identity.fingerprint;
-        let key = match fingerprint {
-            Some(_) => (fingerprint, ""),
-            None => (None, running.identity.name.as_str()),
+/// Compares any two states (section 9). Details are read only of the side that is told of.
+pub fn compare<'s>(
+    first: &'s [Running],
+    second: &'s [Running],
+) -> Result<Difference<'s>, DetailError> {
+    let keyed = |running: &'s Running, is_second| {
+        let fingerprint = running.identity.fingerprint.as_ref();
+        let name = match fingerprint {
+            Some(_) => "",
+            None => running.identity.name.as_str(),
         };
-        let compared = artifacts.entry(key).or_default();
-        if is_second && compared.now == 0 {
-            compared.latest_start = 0;
-            compared.pods = None;
-            compared.name.clear();
-        }
-        compared.fingerprint = fingerprint;
-        if compared.name.is_empty() || running.identity.name < compared.name {
-            compared.name.clone_from(&running.identity.name);
-        }
-        compared.latest_start = compared.latest_start.max(latest_start(running));
-        let count = if is_second {
-            &mut compared.now
-        } else {
-            &mut compared.was
-        };
-        *count += instances(running);
-        let detail = Detail::from_canonical(&*running.detail);
-        if let Some(pods) = detail.parse()?.pods {
-            compared
-                .pods
-                .get_or_insert_default()
-                .extend(pods.into_keys().map(std::borrow::Cow::into_owned));
-        }
-    }
+        ((fingerprint, name), is_second, running)
+    };
+    let mut all = Vec::with_capacity(first.len() + second.len());
+    all.extend(first.iter().map(|running| keyed(running, false)));
+    all.extend(second.iter().map(|running| keyed(running, true)));
+    // Stable: of one artifact the first state's come first, each in the order of its state.
+    all.sort_by_key(|(key, _, _)| *key);
     let mut difference = Difference::default();
-    for compared in artifacts.into_values() {
+    for group in all.chunk_by(|a, b| a.0 == b.0) {
+        let (before, after) = group.split_at(group.partition_point(|(_, is_second, _)| !is_second));
+        let count = |side: &[(_, bool, &Running)]| {
+            side.iter().map(|(_, _, running)| instances(running)).sum()
+        };
+        let mut compared = Compared {
+            was: count(before),
+            now: count(after),
+            ..Compared::default()
+        };
+        let told = if after.is_empty() { before } else { after };
+        for (_, _, running) in told {
+            compared.fingerprint = running.identity.fingerprint;
+            if compared.name.is_empty() || running.identity.name.as_str() < compared.name {
+                compared.name = &running.identity.name;
+            }
+            compared.latest_start = compared.latest_start.max(latest_start(running));
+            match (pod_names(&running.detail)?, &mut compared.pods) {
+                (None, _) => {}
+                (Some(more), Some(names)) => names.extend(more),
+                (names, none) => *none = names,
+            }
+        }
         let list = match (compared.was, compared.now) {
             (_, 0) => &mut difference.removed,
             (0, _) => &mut difference.added,
@@ -385,7 +388,9 @@ mod tests {
         ];
         let there = compare(&first, &second).unwrap();
         let names = |list: &[Compared]| -> Vec<String> {
-            list.iter().map(|compared| compared.name.clone()).collect()
+            list.iter()
+                .map(|compared| compared.name.to_owned())
+                .collect()
         };
         assert_eq!(names(&there.removed), ["c"]);
         assert_eq!(names(&there.added), ["d"]);
@@ -404,8 +409,16 @@ mod tests {
     fn pods_are_named() {
         let mut pod = running(1, "a", None, "1");
         pod.detail = br#"{"pods":{"web-1":{"ns":"prod","t":1}},"t":[1]}"#[..].into();
-        let difference = compare(&[], &[pod]).unwrap();
-        assert_eq!(difference.added[0].pods, Some(vec!["web-1".to_owned()]));
+        let mut other = pod.clone();
+        other.detail = br#"{"pods":{"a\u0022":{"ns":"x","owners":[{"apiVersion":"v1","kind":"K","name":"pods","uid":"u"}],"t":1},"b":{"ns":"x","t":2}},"t":[1,2]}"#[..].into();
+        let (first, second) = ([pod], [other]);
+        let there = compare(&[], &first).unwrap();
+        assert_eq!(there.added[0].pods, Some(vec![Cow::Borrowed("web-1")]));
+        // Of both the second is told of.
+        let there = compare(&first, &second).unwrap();
+        let changed = &there.changed[0];
+        assert_eq!((changed.was, changed.now), (1, 2));
+        assert_eq!(changed.pods.as_deref().unwrap(), ["a\"", "b"]);
     }
 
     #[test]

@@ -14,6 +14,10 @@ mod server;
 
 use std::process::ExitCode;
 
+/// Decision 0012.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // Before anything makes a TLS connection; the other provider is not compiled in.
     let installed = rustls::crypto::ring::default_provider().install_default();

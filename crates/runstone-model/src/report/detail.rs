@@ -246,29 +246,89 @@ impl Detail {
         &self.0
     }
 
-    /// Number of instances, read off the end of the bytes: `t` is the last member.
-    /// Zero if the bytes are no detail.
+    /// Number of instances; see [`instances_in`].
     pub fn instances(&self) -> u64 {
-        let Some(times) = self.0.strip_suffix(b"]}") else {
-            return 0;
-        };
-        let mut commas = 0;
-        for (index, byte) in times.iter().enumerate().rev() {
-            match byte {
-                b',' => commas += 1,
-                b'[' if index + 1 == times.len() => return 0,
-                b'[' => return commas + 1,
-                _ => {}
-            }
-        }
-        0
+        instances_in(&self.0)
     }
 
     /// The members.
     pub fn parse(&self) -> Result<DetailView<'_>, DetailError> {
-        Ok(serde_json::from_slice(&self.0)?)
+        DetailView::parse(&self.0)
     }
 }
+
+/// Number of instances, read off the end of a detail's bytes: `t` is the last member.
+/// Zero if the bytes are no detail.
+pub fn instances_in(detail: &[u8]) -> u64 {
+    let Some(times) = detail.strip_suffix(b"]}") else {
+        return 0;
+    };
+    let mut commas = 0;
+    for (index, byte) in times.iter().enumerate().rev() {
+        match byte {
+            b',' => commas += 1,
+            b'[' if index + 1 == times.len() => return 0,
+            b'[' => return commas + 1,
+            _ => {}
+        }
+    }
+    0
+}
+
+impl<'a> DetailView<'a> {
+    /// The members of a detail that is stored as `bytes`.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DetailError> {
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+/// The names of the pods in a detail that is stored as `bytes`, in the order of the canonical
+/// form; none if it is no detail of pods. What else stands there is passed over.
+pub fn pod_names(bytes: &[u8]) -> Result<Option<Vec<Cow<'_, str>>>, DetailError> {
+    #[derive(Deserialize)]
+    struct Pods<'a> {
+        #[serde(borrow, default)]
+        pods: Option<Names<'a>>,
+    }
+    Ok(serde_json::from_slice::<Pods<'_>>(bytes)?
+        .pods
+        .map(|names| names.0))
+}
+
+/// The names of an object's members.
+struct Names<'a>(Vec<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Names<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Names<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut names = Vec::with_capacity(1);
+                while let Some(Borrowed(name)) = map.next_key()? {
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A text, borrowed where it stands without escapes.
+#[derive(Deserialize)]
+struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl fmt::Debug for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

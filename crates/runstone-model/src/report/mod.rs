@@ -26,6 +26,7 @@ use serde_json::value::RawValue;
 
 pub use detail::{
     AzureContext, CloudRunContext, Detail, DetailError, DetailView, EcsContext, Owner, Pod,
+    instances_in, pod_names,
 };
 pub use last::{Compared, LastReport, Same};
 

@@ -53,11 +53,23 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
     Ok(body(status, JSON, json_bytes(value)?))
 }
 
+/// A value as JSON of about so many bytes: a large answer that grows by doubling is copied as
+/// often.
+pub(crate) fn json_of(status: StatusCode, bytes: usize, value: &impl Serialize) -> Answer {
+    Ok(body(status, JSON, json_bytes_of(bytes, value)?))
+}
+
 /// A value as the bytes of its JSON.
 pub(crate) fn json_bytes(value: &impl Serialize) -> Result<Bytes, AppError> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|error| AppError::Internal(format!("an answer cannot be written: {error}")))
+    json_bytes_of(128, value)
+}
+
+/// The same, of about so many bytes.
+pub(crate) fn json_bytes_of(bytes: usize, value: &impl Serialize) -> Result<Bytes, AppError> {
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, value)
+        .map_err(|error| AppError::Internal(format!("an answer cannot be written: {error}")))?;
+    Ok(text.into())
 }
 
 /// The body `"OK"`.

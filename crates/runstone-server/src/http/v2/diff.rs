@@ -19,6 +19,9 @@ use crate::http::call::{ReadCall, reader};
 use crate::http::openapi::{Of, Param, Success, docs, shape};
 use crate::http::router::{Endpoint, api, read as get};
 
+/// About as many bytes an artifact takes in the answer.
+const ARTIFACT_BYTES: usize = 640;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let side = |name| Param {
         name,
@@ -33,7 +36,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "diff_snapshots",
             "EnvDiff",
             "Compare two snapshots",
-            Success::One(shape::<EnvironmentDiff>()),
+            Success::One(shape::<EnvironmentDiff<'static>>()),
             &[
                 (200, "What differs."),
                 (400, "An expression is not valid."),
@@ -67,8 +70,10 @@ async fn diff(mut call: ReadCall) -> Answer {
     let (second_id, second_running) = sides.pop().unwrap_or_default();
     let (first_id, first_running) = sides.pop().unwrap_or_default();
     let difference = compare(&first_running, &second_running)?;
-    answer::json(
+    let bytes = ARTIFACT_BYTES * (first_running.len().max(second_running.len()));
+    answer::json_of(
         StatusCode::OK,
+        bytes,
         &EnvironmentDiff {
             snappish1: Side {
                 snapshot_id: first_id,
@@ -131,14 +136,14 @@ async fn resolve(
     Ok((format!("{}#{no}", environment.name), running))
 }
 
-fn fingerprint(compared: &Compared) -> String {
+fn fingerprint(compared: &Compared<'_>) -> String {
     compared
         .fingerprint
         .map(|fingerprint| fingerprint.to_hex())
         .unwrap_or_default()
 }
 
-fn show(compared: Compared, second: bool) -> DiffArtifact {
+fn show(compared: Compared<'_>, second: bool) -> DiffArtifact<'_> {
     DiffArtifact {
         fingerprint: fingerprint(&compared),
         name: compared.name,
@@ -150,7 +155,7 @@ fn show(compared: Compared, second: bool) -> DiffArtifact {
     }
 }
 
-fn show_changed(compared: Compared) -> ChangedArtifact {
+fn show_changed(compared: Compared<'_>) -> ChangedArtifact<'_> {
     ChangedArtifact {
         fingerprint: fingerprint(&compared),
         name: compared.name,

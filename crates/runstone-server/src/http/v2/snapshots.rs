@@ -15,7 +15,7 @@ use runstone_model::expression::SnapshotRef;
 use runstone_model::fact::{Environment, Organization, SnapshotNo};
 use runstone_model::history::{Annotated, annotate};
 use runstone_model::interval::Interval;
-use runstone_model::report::{Detail, DetailView};
+use runstone_model::report::DetailView;
 use runstone_model::role::Right;
 use runstone_store::Read;
 
@@ -30,6 +30,8 @@ use crate::http::router::{Endpoint, api, read as get};
 const PER_PAGE: u64 = 15;
 /// A larger wish is taken as this.
 const PER_PAGE_MAX: u64 = 500;
+/// About as many bytes an artifact takes in a snapshot beside its detail.
+const ARTIFACT_BYTES: usize = 448;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -278,35 +280,38 @@ async fn render(
         Vec::new()
     };
     let annotated = annotate(&before, &after);
-    let details: Vec<Detail> = annotated
-        .iter()
-        .map(|artifact| Detail::from_canonical(&*artifact.running.detail))
-        .collect();
     let mut artifacts = Vec::with_capacity(annotated.len());
     let mut count = ComplianceCount {
         compliant: 0,
         non_compliant: 0,
         unknown: 0,
     };
-    for (artifact, detail) in annotated.iter().zip(&details) {
+    for artifact in &annotated {
         if artifact.annotation.kind.is_running() {
             count.unknown += 1;
         }
-        artifacts.push(show(artifact, detail.parse()?));
+        artifacts.push(show(artifact, DetailView::parse(&artifact.running.detail)?));
     }
-    answer::json_bytes(&Snapshot {
-        index: no,
-        is_latest: next.is_none(),
-        next_snapshot_timestamp: next.map(seconds),
-        artifact_compliance_count: count,
-        timestamp: seconds(snapshot.at),
-        kind: environment.kind.as_wire(),
-        // Unknown shows as false.
-        compliant: false,
-        html_url,
-        artifacts,
-        applied_policies: [],
-    })
+    let bytes = annotated
+        .iter()
+        .map(|artifact| ARTIFACT_BYTES + artifact.running.detail.len() * 3 / 2)
+        .sum::<usize>();
+    answer::json_bytes_of(
+        bytes,
+        &Snapshot {
+            index: no,
+            is_latest: next.is_none(),
+            next_snapshot_timestamp: next.map(seconds),
+            artifact_compliance_count: count,
+            timestamp: seconds(snapshot.at),
+            kind: environment.kind.as_wire(),
+            // Unknown shows as false.
+            compliant: false,
+            html_url,
+            artifacts,
+            applied_policies: [],
+        },
+    )
 }
 
 fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>) -> Artifact<'a> {
