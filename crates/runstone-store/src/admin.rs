@@ -351,7 +351,7 @@ impl Store {
                     )
                     .await?;
                 if rows.is_empty() {
-                    crate::writer::seal_bundle(&mut conn, organization, n).await?;
+                    crate::writer::seal_bundles(&mut conn, organization, n..n + 1).await?;
                     sealed += 1;
                 }
             }
@@ -361,8 +361,8 @@ impl Store {
 
     /// Writes a log to an empty or new folder for offline verification: `checkpoint`, `keys`
     /// (per line the verifier key, the first size it signs and the last, `-` while it still
-    /// signs), `tile/…`, `tile/entries/…`, and `epochs/<digits>/checkpoint` of ended epochs. The
-    /// server's own log is `_server`.
+    /// signs), `tile/…`, `tile/entries/…`, and `epochs/<digits>/checkpoint` of ended epochs, whose
+    /// last partial tiles are there, too. The server's own log is `_server`.
     pub async fn export(
         &self,
         organization: &str,
@@ -398,13 +398,7 @@ impl Store {
             Ok(())
         };
         for tile in all_tiles(head.size) {
-            let width = tile.partial.map(std::num::NonZeroU8::get);
-            let bytes = match tile.kind {
-                TileKind::Entries => read.bundle(no, head.size, tile.index, width).await?,
-                TileKind::Hashes(level) => {
-                    read.tile(no, head.size, level, tile.index, width).await?
-                }
-            };
+            let bytes = read_tile(&mut read, no, head.size, &tile).await?;
             let bytes = bytes.ok_or_else(missing)?;
             write(&TilePath::to_string(&tile), &bytes)?;
         }
@@ -421,11 +415,40 @@ impl Store {
                 && let Some(ended) = read.log(no, Some(epoch)).await?
             {
                 write(&format!("epochs/{epoch}/checkpoint"), ended.note.as_bytes())?;
+                // Where the tree has not outgrown a tile, only this tells the tree of then.
+                for tile in all_tiles(ended.size) {
+                    if tile.partial.is_none() || tile.to_full().is_within(head.size) {
+                        continue;
+                    }
+                    let path = TilePath::to_string(&tile);
+                    if directory.join(&path).exists() {
+                        continue;
+                    }
+                    let bytes = read_tile(&mut read, no, head.size, &tile).await?;
+                    write(&path, &bytes.ok_or_else(missing)?)?;
+                }
             }
         }
         // Last, so that a folder with a checkpoint is whole.
         write("checkpoint", head.note.as_bytes())?;
         Ok(exported)
+    }
+}
+
+/// The bytes of a tile or bundle of a log of a size.
+async fn read_tile(
+    read: &mut crate::Read,
+    organization: runstone_model::fact::OrganizationNo,
+    size: u64,
+    tile: &TilePath,
+) -> Result<Option<Vec<u8>>, DbError> {
+    let width = tile.partial.map(std::num::NonZeroU8::get);
+    match tile.kind {
+        TileKind::Entries => read.bundle(organization, size, tile.index, width).await,
+        TileKind::Hashes(level) => {
+            read.tile(organization, size, level, tile.index, width)
+                .await
+        }
     }
 }
 

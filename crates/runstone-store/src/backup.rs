@@ -23,6 +23,7 @@ use crate::dialect::Dialect;
 use crate::engine::{Database, Place, open_sqlite};
 use crate::guard::{Guard, Guarded, Publisher};
 use crate::keys::Secrets;
+use crate::pause::Pause;
 use crate::table::{self, Table};
 use crate::value::{DbError, Record, Value};
 
@@ -77,7 +78,7 @@ struct ManifestFile {
 }
 
 /// Copies a store into an empty or new folder, also while servers run on it: everything is as it
-/// was at one instant. Without `with_secrets` the key file has to be kept elsewhere.
+/// was at one instant. Nothing is erased meanwhile; who asks for it is told to come back. Without `with_secrets` the key file has to be kept elsewhere.
 pub async fn backup(
     options: &Options,
     directory: &Path,
@@ -86,6 +87,8 @@ pub async fn backup(
 ) -> Result<BackupDone, AdminError> {
     let places = Places::of(options)?;
     let mut conn = places.connect_reader().await?;
+    // Until the end: what the copy names is there when it is fetched.
+    let pause = Pause::begin(&places).await?;
     make_empty(directory)?;
     let file = directory.join(DATABASE);
     match &mut conn {
@@ -114,6 +117,7 @@ pub async fn backup(
         .map_err(AdminError::file(&file))?;
     let blobs = places.open_blobs(options)?;
     copy_blobs(&mut copy, &blobs, directory, progress).await?;
+    drop(pause);
     let mut logs = Vec::new();
     for row in copy
         .query(
@@ -239,9 +243,7 @@ async fn copy_blobs(
             .await
             .map_err(AdminError::Service)?
             .ok_or_else(|| {
-                AdminError::Damaged(format!(
-                    "body {digest} of {id} is not in the blob store; if it was erased while the backup was made, make it again"
-                ))
+                AdminError::Damaged(format!("body {digest} of {id} is not in the blob store"))
             })?;
         write_file(
             &directory.join("blobs").join(&id).join(digest.to_hex()),
@@ -425,7 +427,8 @@ pub async fn restore(
         let guarded = std::sync::Arc::new(Guarded::new(true));
         Publisher::new(guard, std::sync::Arc::clone(&guarded), database.clone())
             .begin()
-            .await;
+            .await
+            .map_err(open)?;
         stopped.extend(guarded.stopped_logs().into_values());
         if stopped.is_empty() {
             stopped.extend(guarded.why_stopped());

@@ -12,6 +12,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::dialect::{Dialect, END_SPAN, at_once};
 use crate::table::{Kind, Table};
+use crate::tls::{ConnectError, Target};
 use crate::value::{DbError, Record, Value};
 
 /// How a transaction begins.
@@ -38,9 +39,8 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects and sets the limits that keep a stuck server from holding locks (D15).
     pub(crate) async fn connect(url: &str) -> Result<Self, DbError> {
-        let mut config: tokio_postgres::Config = url
-            .parse()
-            .map_err(|error: tokio_postgres::Error| DbError::Other(error.to_string()))?;
+        let mut target = Target::parse(url).map_err(unconnected)?;
+        let config = &mut target.config;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(std::time::Duration::from_secs(3));
         }
@@ -50,24 +50,7 @@ impl Postgres {
             .keepalives_interval(std::time::Duration::from_secs(2))
             .keepalives_retries(3)
             .tcp_user_timeout(std::time::Duration::from_secs(10));
-        let (client, connection) =
-            config
-                .connect(tokio_postgres::NoTls)
-                .await
-                .map_err(|error| match Dialect::postgres_error(&error) {
-                    DbError::Lost(text) => {
-                        let cause = std::error::Error::source(&error)
-                            .map(|cause| format!(": {cause}"))
-                            .unwrap_or_default();
-                        DbError::Unavailable(format!("{text}{cause}"))
-                    }
-                    other => other,
-                })?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to the database ended");
-            }
-        });
+        let client = target.connect().await.map_err(unconnected)?;
         let this = Self {
             client,
             prepared: HashMap::new(),
@@ -205,6 +188,24 @@ impl Postgres {
             .batch_execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
             .await
             .map_err(|error| Dialect::postgres_error(&error))
+    }
+}
+
+fn unconnected(error: ConnectError) -> DbError {
+    let error = match error {
+        ConnectError::Database(error) => error,
+        ConnectError::Settings(text) => return DbError::Other(text),
+        // Certificates are renewed and servers set right while we run.
+        told @ ConnectError::Unsafe { .. } => return DbError::Unavailable(told.to_string()),
+    };
+    match Dialect::postgres_error(&error) {
+        DbError::Lost(text) => {
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            DbError::Unavailable(format!("{text}{cause}"))
+        }
+        other => other,
     }
 }
 

@@ -210,6 +210,60 @@ impl Guard {
     }
 }
 
+/// Name of the record that only shows whether conditional writes are honoured.
+const CONDITIONS: &str = "conditions";
+
+/// What can be said of a service's conditional writes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Conditions {
+    /// They are honoured.
+    Honoured,
+    /// They are not, and which: two servers, or an older copy of this one, could overwrite what
+    /// the guard holds.
+    Ignored(&'static str),
+}
+
+impl Guard {
+    /// Whether what should be refused is refused: without that a guard guards nothing. Leaves a
+    /// small object beside the records.
+    pub(crate) async fn conditions(&self) -> Result<Conditions, String> {
+        if self.service.folder.is_some() {
+            return Ok(Conditions::Honoured);
+        }
+        let path = self.service.prefix.clone().join(CONDITIONS);
+        let put = async |mode: PutMode| {
+            let text = "Runstone writes here to see whether conditional writes are honoured.\n";
+            let options = PutOptions::from(mode);
+            match self
+                .service
+                .store
+                .put_opts(&path, PutPayload::from_static(text.as_bytes()), options)
+                .await
+            {
+                Ok(_) => Ok(true),
+                Err(
+                    object_store::Error::AlreadyExists { .. }
+                    | object_store::Error::Precondition { .. },
+                ) => Ok(false),
+                Err(error) => Err(self.service.told(&error)),
+            }
+        };
+        // After this it is there, made now or before.
+        put(PutMode::Create).await?;
+        if put(PutMode::Create).await? {
+            return Ok(Conditions::Ignored("If-None-Match"));
+        }
+        let nobodys = UpdateVersion {
+            e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
+            version: None,
+        };
+        if put(PutMode::Update(nobodys)).await? {
+            return Ok(Conditions::Ignored("If-Match"));
+        }
+        Ok(Conditions::Honoured)
+    }
+}
+
 /// A head as it is published.
 struct Published {
     organization: OrganizationNo,
@@ -224,8 +278,8 @@ pub(crate) struct Publisher {
     guard: Guard,
     guarded: Arc<Guarded>,
     database: Database,
-    /// One round at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// One round at a time; true once the service was seen to honour conditional writes.
+    turn: tokio::sync::Mutex<bool>,
 }
 
 impl Publisher {
@@ -234,15 +288,29 @@ impl Publisher {
             guard,
             guarded,
             database,
-            turn: tokio::sync::Mutex::new(()),
+            turn: tokio::sync::Mutex::new(false),
         }
     }
 
-    /// The first round: a guard that does not answer keeps writes off until it does.
-    pub(crate) async fn begin(&self) {
-        if tokio::time::timeout(OPENING, self.round()).await.is_err() {
-            self.note_unknown("it does not answer".to_owned());
+    /// The first round: a guard that does not answer keeps writes off until it does. Says why, if
+    /// the service can be no guard at all.
+    pub(crate) async fn begin(&self) -> Result<(), String> {
+        let first = async {
+            match self.guard.conditions().await {
+                Ok(Conditions::Honoured) => self.round().await,
+                Ok(Conditions::Ignored(condition)) => return Err(unfit(condition)),
+                Err(reason) => {
+                    tracing::warn!(%reason, "the checkpoint guard could not be asked");
+                    self.note_unknown(reason);
+                }
+            }
+            Ok(())
+        };
+        if let Ok(begun) = tokio::time::timeout(OPENING, first).await {
+            return begun;
         }
+        self.note_unknown("it does not answer".to_owned());
+        Ok(())
     }
 
     /// Goes round until `open` is gone.
@@ -273,8 +341,18 @@ impl Publisher {
 
     /// Compares every log that moved with the guard and advances it.
     pub(crate) async fn round(&self) {
-        let _turn = self.turn.lock().await;
-        match self.compare_all().await {
+        let mut is_fit = self.turn.lock().await;
+        let compared = async {
+            if !*is_fit {
+                // One that did not answer when the store was opened was not asked yet.
+                if let Conditions::Ignored(condition) = self.guard.conditions().await? {
+                    return Err(unfit(condition));
+                }
+                *is_fit = true;
+            }
+            self.compare_all().await
+        };
+        match compared.await {
             Ok(()) => {
                 *self
                     .guarded
@@ -459,6 +537,12 @@ impl Publisher {
             tracing::error!(%reason, "writes are stopped");
         }
     }
+}
+
+fn unfit(condition: &str) -> String {
+    format!(
+        "the service ignores {condition} on writes and cannot be a checkpoint guard: take one that honours it, or a folder"
+    )
 }
 
 /// Root of the first `size` leaves of a log that has `now`, from its tiles.

@@ -18,6 +18,7 @@ mod journal;
 mod keys;
 mod limits;
 mod log;
+mod pause;
 mod queue;
 mod read;
 mod rebuild;
@@ -25,6 +26,7 @@ mod rows;
 mod scan;
 mod service;
 mod table;
+mod tls;
 mod value;
 mod version;
 mod writer;
@@ -319,7 +321,14 @@ impl Store {
             ))
         });
         if let Some(publisher) = &publisher {
-            publisher.begin().await;
+            if let Err(reason) = publisher.begin().await {
+                queue.close();
+                let url = options.guard.as_deref().map(service::shown);
+                return Err(OpenError::Url {
+                    url: url.unwrap_or_default(),
+                    reason,
+                });
+            }
             tokio::spawn(Arc::clone(publisher).run(still_open));
         }
         Ok(Self {

@@ -156,15 +156,6 @@ impl Queue {
         jobs
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.state
-            .lock()
-            .expect("the queue's lock is never poisoned")
-            .waiting
-            == 0
-    }
-
     /// Takes no more; what waits is still served.
     pub(crate) fn close(&self) {
         self.state

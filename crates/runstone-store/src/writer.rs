@@ -21,12 +21,13 @@ use runstone_model::project::{Misfit, project};
 use runstone_model::view::{Fact, FactKey, View};
 
 use self::peers::Peers;
-pub(crate) use self::seal::seal_bundle;
+pub(crate) use self::seal::seal_bundles;
 use crate::blobs::Blobs;
 use crate::conn::{Conn, Guard, Mode};
 use crate::engine::{Database, Place};
 use crate::keys::Secrets;
 use crate::log::Log;
+use crate::pause::Erasing;
 use crate::queue::{Job, Queue};
 use crate::rows::{self, Pending};
 use crate::table;
@@ -81,14 +82,19 @@ pub(crate) struct Writer {
     logs: HashMap<OrganizationNo, Log>,
     /// PostgreSQL: what is known of other servers.
     peers: Peers,
+    /// How many bundles of each log are sealed; of a log that is not in it, nobody has looked.
     sealed: HashMap<OrganizationNo, u64>,
+    /// Logs with complete bundles that are not.
+    unsealed: BTreeSet<OrganizationNo>,
     clock_noted: HashSet<OrganizationNo>,
     /// Large bodies of the batch at hand that lie in the blob store already.
     uploaded: HashSet<(OrganizationNo, Digest)>,
     /// Why the blob store took no body, and until when it is not asked again.
     blobs_away: Option<(Instant, String)>,
-    /// Why the body of the command at hand could not be stored.
+    /// Why the body of the command at hand could not be stored, or erased.
     unstored: Option<String>,
+    /// Held while a batch erases bodies.
+    erasing: Option<Erasing>,
 }
 
 type Outcome = Result<Done, SubmitError>;
@@ -130,10 +136,12 @@ impl Writer {
             logs: HashMap::new(),
             peers: Peers::default(),
             sealed: HashMap::new(),
+            unsealed: BTreeSet::new(),
             clock_noted: HashSet::new(),
             uploaded: HashSet::new(),
             blobs_away: None,
             unstored: None,
+            erasing: None,
         }
     }
 
@@ -144,11 +152,19 @@ impl Writer {
             Place::Sqlite { .. } => PATIENCE,
             Place::Postgres { .. } => Duration::ZERO,
         };
-        while let Some(jobs) = queue.take(BATCH_COUNT_MAX, BATCH_BYTES_MAX, patience).await {
+        loop {
+            let next = queue.take(BATCH_COUNT_MAX, BATCH_BYTES_MAX, patience);
+            let jobs = if self.unsealed.is_empty() {
+                next.await
+            } else if let Ok(jobs) = tokio::time::timeout(seal::PAUSE, next).await {
+                jobs
+            } else {
+                self.seal_some(1).await;
+                continue;
+            };
+            let Some(jobs) = jobs else { break };
             self.serve(jobs).await;
-            if queue.is_idle() {
-                self.seal_some().await;
-            }
+            self.seal_some(seal::AT_ONCE).await;
         }
         self.forget();
     }
@@ -160,6 +176,12 @@ impl Writer {
             .unzip();
         let result = self.commit_with_retries(&commands).await;
         self.uploaded.clear();
+        if let Some(erasing) = self.erasing.take()
+            && let Some(conn) = &mut self.conn
+            && erasing.end(conn).await.is_err()
+        {
+            self.forget();
+        }
         self.counts.batches.fetch_add(1, Ordering::Relaxed);
         self.counts
             .commands
@@ -257,6 +279,7 @@ impl Writer {
         self.logs.clear();
         self.peers = Peers::default();
         self.sealed.clear();
+        self.unsealed.clear();
     }
 
     /// Drops connection and caches; the next batch starts anew.
@@ -396,6 +419,7 @@ impl Writer {
                 for organization in touched {
                     let size = self.logs[&organization].size();
                     self.peers.sizes.insert(organization, size);
+                    self.grown(organization, size);
                 }
                 self.cut_cache();
                 Ok(outcomes)
@@ -723,6 +747,16 @@ impl Writer {
         bodies: &[(u64, u32, Digest)],
         pending: &mut Pending,
     ) -> Result<(), DbError> {
+        let conn = self.conn.as_mut().expect("connected before erasing");
+        // Also where an earlier attempt held it: its connection may be gone.
+        match Erasing::begin(&self.database.place, conn).await? {
+            Some(erasing) => self.erasing = Some(erasing),
+            None => {
+                let reason = "a backup is being made, and nothing is erased until it is complete";
+                self.unstored = Some(reason.to_owned());
+                return Err(DbError::Unavailable(reason.to_owned()));
+            }
+        }
         for (entry, position, digest) in bodies {
             let conn = self.conn.as_mut().expect("connected before erasing");
             let (bytes, outside) =

@@ -54,7 +54,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("hkdf", &["runstone-journal"]),
     ("rusqlite", &["runstone-store"]),
     ("libsqlite3-sys", &["runstone-store"]),
-    ("tokio-postgres", &["runstone-store"]),
+    ("tokio-postgres*", &["runstone-store"]),
     ("deadpool*", &["runstone-store"]),
     ("object_store", &["runstone-store"]),
     ("axum*", &["runstone-server"]),

@@ -183,6 +183,92 @@ async fn nothing_of_an_erased_text_is_left_and_the_store_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_erased_while_a_backup_is_made() {
+    for bench in benches(53).await {
+        bench.organization("acme").await;
+        bench.environment("acme", "told", false).await;
+        for salt in 0..4 {
+            patch(&bench, "told", &large(salt)).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        let options = options_of(&bench);
+        let (store, told) = (bench.store.clone(), std::sync::Mutex::new(Vec::new()));
+        let runtime = tokio::runtime::Handle::current();
+        // Called while bodies outside the database are copied.
+        backup(&options, &copy, true, &mut |progress| {
+            if progress.what == "blobs" {
+                let wanted = Wanted::Environment("told".to_owned());
+                let erased = std::thread::scope(|scope| {
+                    let erase = || runtime.block_on(store.erase("acme", &wanted, "asked for"));
+                    scope.spawn(erase).join().unwrap()
+                });
+                told.lock().unwrap().push(erased.map(|_| ()));
+            }
+        })
+        .await
+        .unwrap();
+        let told = told.into_inner().unwrap();
+        assert!(!told.is_empty(), "no body was copied");
+        for outcome in told {
+            assert!(
+                matches!(&outcome, Err(SubmitError::Unavailable { reason, .. })
+                    if reason.contains("a backup is being made")),
+                "{outcome:?}"
+            );
+        }
+        // Others write meanwhile and after it, and now it is erased.
+        let wanted = Wanted::Environment("told".to_owned());
+        let done = bench
+            .store
+            .erase("acme", &wanted, "asked for")
+            .await
+            .unwrap();
+        assert!(!done.bodies.is_empty());
+        bench.store.close().await;
+        let report = fsck(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(report.problems, []);
+        // The backup is whole.
+        let target = std::sync::Arc::new(tempfile::tempdir().unwrap());
+        let engine = Engine::Sqlite {
+            directory: target.path().join("data"),
+        };
+        let options = options_in(&engine, &target);
+        restore(&copy, &options, &mut |_| {}).await.unwrap();
+        let report = fsck(&options, &mut |_| {}).await.unwrap();
+        assert_eq!(report.problems, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_dies_leaves_erasing_free() {
+    for bench in benches(54).await {
+        bench.organization("acme").await;
+        bench.environment("acme", "told", false).await;
+        patch(&bench, "told", &large(1)).await;
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("copy");
+        let options = options_of(&bench);
+        let died = tokio::spawn(async move {
+            backup(&options, &copy, true, &mut |progress| {
+                assert_ne!(progress.what, "blobs", "died on purpose");
+            })
+            .await
+        });
+        assert!(died.await.unwrap_err().is_panic());
+        let wanted = Wanted::Environment("told".to_owned());
+        let mut tries = 0;
+        // PostgreSQL notices a moment later that the session is gone.
+        while let Err(error) = bench.store.erase("acme", &wanted, "asked for").await {
+            tries += 1;
+            assert!(tries < 50, "{error}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        bench.store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_erased_stays_erased_in_backups_of_either_engine() {
     for bench in benches(51).await {
         live(&bench, 51, 100).await;

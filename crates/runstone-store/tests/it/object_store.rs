@@ -531,8 +531,11 @@ async fn a_guard_in_a_bucket_advances_and_stops_a_store_that_is_behind() {
             published(&bench.store, acme).await == 3
         })
         .await;
-        // One record for each log, named by the hash of its origin.
-        assert_eq!(bucket.keys().await.len(), 2);
+        // One record for each log, named by the hash of its origin, and what the service was
+        // tried with.
+        let keys = bucket.keys().await;
+        assert_eq!(keys.len(), 3, "{keys:?}");
+        assert!(keys.contains(&"guard/conditions".to_owned()), "{keys:?}");
 
         // While the service is away writes are acknowledged and not published.
         line.switch(false);
@@ -649,5 +652,155 @@ async fn no_secret_is_told_by_a_store_that_cannot_be_opened_or_reached() {
         "{told}"
     );
     assert!(!told.contains(SECRET), "{told}");
+    store.close().await;
+}
+
+/// A service that keeps objects in memory and honours only the named conditions of writes.
+async fn partial_service(honoured: &'static [&'static str]) -> String {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+    type Objects = Arc<Mutex<HashMap<String, (u64, Vec<u8>)>>>;
+
+    async fn serve(stream: TcpStream, objects: Objects, honoured: &[&str]) -> std::io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).await? == 0 {
+                    return Ok(());
+                }
+                if line.trim_end().is_empty() {
+                    break;
+                }
+                head.push(line.trim_end().to_owned());
+            }
+            let header = |name: &str| {
+                head.iter()
+                    .filter_map(|line| line.split_once(": "))
+                    .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value.to_owned())
+            };
+            let length = header("content-length").map_or(0, |text| text.parse().unwrap());
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).await?;
+            let mut words = head[0].split(' ');
+            let (method, path) = (words.next().unwrap(), words.next().unwrap());
+            let answer = {
+                let mut objects = objects.lock().unwrap();
+                let known = objects.get(path).cloned();
+                let tag = known.as_ref().map(|(tag, _)| format!("\"{tag}\""));
+                let fails = |name: &str| match header(name) {
+                    Some(wanted) if honoured.contains(&name) => match name {
+                        "if-none-match" => tag.is_some(),
+                        _ => tag.as_ref() != Some(&wanted),
+                    },
+                    _ => false,
+                };
+                match (method, known) {
+                    ("PUT", _) if fails("if-none-match") || fails("if-match") => {
+                        "HTTP/1.1 412 No\r\nContent-Length: 0\r\n\r\n"
+                            .to_owned()
+                            .into_bytes()
+                    }
+                    ("PUT", known) => {
+                        let tag = known.map_or(1, |(tag, _)| tag + 1);
+                        objects.insert(path.to_owned(), (tag, body));
+                        format!("HTTP/1.1 200 OK\r\nETag: \"{tag}\"\r\nContent-Length: 0\r\n\r\n")
+                            .into_bytes()
+                    }
+                    (_, Some((tag, bytes))) => {
+                        let mut answer = format!(
+                            "HTTP/1.1 200 OK\r\nETag: \"{tag}\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: {}\r\n\r\n",
+                            bytes.len()
+                        )
+                        .into_bytes();
+                        answer.extend_from_slice(&bytes);
+                        answer
+                    }
+                    (_, None) => "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+                        .to_owned()
+                        .into_bytes(),
+                }
+            };
+            stream.write_all(&answer).await?;
+        }
+    }
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let objects = Objects::default();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, Arc::clone(&objects), honoured));
+        }
+    });
+    endpoint
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_ignores_conditions_is_no_guard() {
+    let bench = benches(77).await.remove(0);
+    let options = options_of(&bench);
+    bench.store.close().await;
+    let with = |endpoint: &str| Options {
+        guard: Some("s3://bucket/guard".to_owned()),
+        blob_options: settings(endpoint),
+        ..options.clone()
+    };
+    let cases: [(&'static [&'static str], Option<&str>); 4] = [
+        (&["if-none-match", "if-match"], None),
+        (&["if-none-match"], Some("ignores If-Match on writes")),
+        (&["if-match"], Some("ignores If-None-Match on writes")),
+        (&[], Some("ignores If-None-Match on writes")),
+    ];
+    for (honoured, expected) in cases {
+        let endpoint = partial_service(honoured).await;
+        // The second time the object is there already.
+        for _ in 0..2 {
+            match (Store::open(with(&endpoint)).await, expected) {
+                (Ok(store), None) => {
+                    assert_eq!(store.stopped(), None);
+                    store.close().await;
+                }
+                (Err(error), Some(part)) => {
+                    let told = error.to_string();
+                    assert!(
+                        told.starts_with("cannot open s3://bucket/guard: ") && told.contains(part),
+                        "{told}"
+                    );
+                }
+                (opened, _) => panic!("{honoured:?}: {:?}", opened.err()),
+            }
+        }
+    }
+    // Nobody answers when the store is opened; what answers later is no guard either.
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .unwrap();
+    let store = Store::open(with(&format!("http://{address}")))
+        .await
+        .unwrap();
+    assert!(store.stopped().is_some());
+    let late = partial_service(&["if-none-match"]).await;
+    let late = late.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let late = late.clone();
+            tokio::spawn(async move {
+                let mut service = TcpStream::connect(late).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut service).await;
+            });
+        }
+    });
+    until("found out", async || {
+        store
+            .stopped()
+            .is_some_and(|reason| reason.contains("ignores If-Match on writes"))
+    })
+    .await;
     store.close().await;
 }
