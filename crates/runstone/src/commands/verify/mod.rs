@@ -8,6 +8,7 @@ mod log;
 mod memory;
 mod receipt;
 mod source;
+mod watched;
 
 use std::fmt::Write as _;
 
@@ -17,7 +18,8 @@ use serde_json::{Value, json};
 use self::log::{Finding, KeysFrom, Lost, Verdict};
 use self::memory::Memory;
 use self::source::{Folder, Place, Site};
-use crate::commands::admin::counted;
+use self::watched::Watched;
+use crate::commands::admin::{counted, progress};
 use crate::context::Context;
 use crate::grammar::command::{Arguments, Command, Needs};
 use crate::grammar::flag::{Flag, Kind, OUTPUT};
@@ -120,7 +122,16 @@ fn verify_log(
 ) -> anyhow::Result<()> {
     let path = memory::path(context.values.text("state"), context.process.home(), name);
     let before = Memory::read(&path)?;
-    let verdict = log::verify(fetch, pinned, before.as_ref(), context.values.bool("full"))?;
+    let mut tell = progress(context);
+    let verdict = log::verify(
+        &mut Watched::new(fetch, &mut tell),
+        pinned,
+        before.as_ref(),
+        context.values.bool("full"),
+    );
+    // The bar goes before anything is said.
+    drop(tell);
+    let verdict = verdict?;
     verdict.remember(before.as_ref()).write(&path)?;
     if context.values.text("output") == "json" {
         context.print(
