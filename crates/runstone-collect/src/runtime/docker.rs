@@ -5,6 +5,7 @@
 //! digests counts is decided in `runstone_fingerprint::docker`.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
@@ -19,6 +20,29 @@ pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// Containers that are looked at concurrently.
 const CONCURRENT: usize = 8;
+
+/// Where an engine listens, and how it is known to be the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// `unix://…`, `tcp://…` or `http://…`: the value of `DOCKER_HOST`.
+    pub address: String,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, where TLS is asked for
+    /// (`DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`).
+    pub certificates: Option<PathBuf>,
+}
+
+impl Host {
+    /// An engine that is reached without TLS.
+    pub fn plain(address: impl Into<String>) -> Self {
+        Self {
+            address: address.into(),
+            certificates: None,
+        }
+    }
+}
+
+/// Seconds an engine may take for an answer.
+const TIMEOUT_SECONDS: u64 = 120;
 
 /// A container engine.
 pub struct Docker {
@@ -70,18 +94,55 @@ impl From<EngineError> for Error {
     }
 }
 
+/// What went wrong, with the cause at the bottom: the library tells of TLS only there.
+fn told(error: &EngineError) -> String {
+    let text = error.to_string();
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let cause = cause.to_string();
+    if text.contains(&cause) {
+        text
+    } else {
+        format!("{text}: {cause}")
+    }
+}
+
 impl Docker {
-    /// Connects to the engine at `host` (`unix://…`, `tcp://…`, `http://…`; the value of
-    /// `DOCKER_HOST`) and agrees on a version of its interface.
+    /// Connects to an engine and agrees on a version of its interface. TLS takes the provider of
+    /// cryptography that the process has installed.
     ///
     /// # Errors
     /// [`Error::Connect`].
-    pub async fn connect(host: &str) -> Result<Self, Error> {
+    pub async fn connect(host: &Host) -> Result<Self, Error> {
         let failed = |error: EngineError| Error::Connect {
-            host: host.to_owned(),
-            reason: error.to_string(),
+            host: host.address.clone(),
+            reason: told(&error),
         };
-        let engine = bollard::Docker::connect_with_host(host)
+        let connected = match &host.certificates {
+            Some(folder) if !host.address.starts_with("unix://") => {
+                for file in ["ca.pem", "cert.pem", "key.pem"] {
+                    let path = folder.join(file);
+                    if let Err(error) = std::fs::metadata(&path) {
+                        return Err(Error::Connect {
+                            host: host.address.clone(),
+                            reason: format!("{}: {error}", path.display()),
+                        });
+                    }
+                }
+                bollard::Docker::connect_with_ssl(
+                    &host.address,
+                    &folder.join("key.pem"),
+                    &folder.join("cert.pem"),
+                    &folder.join("ca.pem"),
+                    TIMEOUT_SECONDS,
+                    bollard::API_DEFAULT_VERSION,
+                )
+            }
+            _ => bollard::Docker::connect_with_host(&host.address),
+        };
+        let engine = connected
             .map_err(failed)?
             .negotiate_version()
             .await

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use runstone_collect::runtime::docker::{Docker, Running};
+use runstone_collect::runtime::docker::{Docker, Host, Running};
 use runstone_collect::{Artifact, Notice};
 use runstone_fingerprint::oci;
 
@@ -114,7 +114,7 @@ async fn running_containers_and_their_images() {
     engine.run(&first, &image);
 
     // Never in a registry: no digest, and the container is left out with a word.
-    let docker = Docker::connect(&host).await.unwrap();
+    let docker = Docker::connect(&Host::plain(host.as_str())).await.unwrap();
     let no_digest =
         "repo digest unavailable for the image, has it been pushed to or pulled from a registry?";
     assert_eq!(
@@ -187,7 +187,7 @@ async fn running_containers_and_their_images() {
 async fn no_engine_is_told() {
     let place = tempfile::tempdir().unwrap();
     let host = format!("unix://{}/docker.sock", place.path().display());
-    let error = match Docker::connect(&host).await {
+    let error = match Docker::connect(&Host::plain(host.as_str())).await {
         Ok(_) => panic!("there is no engine"),
         Err(error) => error.to_string(),
     };

@@ -10,5 +10,6 @@
 )]
 
 mod docker;
+mod docker_tls;
 mod paths;
 mod processes;

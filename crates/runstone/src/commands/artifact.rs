@@ -1,12 +1,12 @@
 //! Fingerprints of what a command's argument names, by the flags of group G-FP (`cli.md` 3).
 
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use runstone_collect::runtime::docker::{DEFAULT_HOST, Docker};
+use runstone_collect::runtime::docker::{DEFAULT_HOST, Docker, Host};
 use runstone_fingerprint::oci::{CredentialSources, Credentials, Login};
 use runstone_fingerprint::{Fingerprint, Options, Progress, Trace, directory, file, oci};
 
@@ -126,19 +126,38 @@ fn of_registry_image(context: &Context, name: &str) -> anyhow::Result<Fingerprin
 
 fn of_docker_image(context: &Context, name: &str) -> anyhow::Result<Fingerprint> {
     context.block_on(async {
-        let docker = Docker::connect(docker_host(context)).await?;
+        let docker = Docker::connect(&docker_host(context)).await?;
         Ok(docker.image_fingerprint(name).await?)
     })
 }
 
-/// Where the container engine is.
-pub fn docker_host(context: &Context) -> &str {
-    context
-        .process
-        .environment
-        .get("DOCKER_HOST")
-        .filter(|host| !host.is_empty())
-        .map_or(DEFAULT_HOST, String::as_str)
+/// Where the container engine is, by the variables that `docker` reads.
+pub fn docker_host(context: &Context) -> Host {
+    let variable = |name: &str| {
+        context
+            .process
+            .environment
+            .get(name)
+            .filter(|value| !value.is_empty())
+    };
+    let folder = || {
+        variable("DOCKER_CERT_PATH").map_or_else(
+            || {
+                context
+                    .process
+                    .home()
+                    .unwrap_or(Path::new(""))
+                    .join(".docker")
+            },
+            PathBuf::from,
+        )
+    };
+    Host {
+        address: variable("DOCKER_HOST")
+            .map_or(DEFAULT_HOST, String::as_str)
+            .to_owned(),
+        certificates: variable("DOCKER_TLS_VERIFY").map(|_| folder()),
+    }
 }
 
 fn credential_sources(context: &Context) -> CredentialSources {
