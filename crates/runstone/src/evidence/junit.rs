@@ -314,7 +314,8 @@ fn time(text: &str) -> Option<i64> {
         .strip_suffix("+00:00")
         .or_else(|| text.strip_suffix('Z'))
         .unwrap_or(text);
-    if local.len() < "2006-01-02T15:04:05".len() || local[19..].contains(['+', '-', '[']) {
+    let after_seconds = local.get("2006-01-02T15:04:05".len()..)?;
+    if after_seconds.contains(['+', '-', '[']) {
         return None;
     }
     let time: Timestamp = format!("{local}Z").parse().ok()?;
@@ -386,6 +387,7 @@ mod tests {
         check("2026-03-01T10:00:00.5Z", Some(1_772_359_200));
         check("2026-03-01T10:00:00+01:00", None);
         check("yesterday", None);
+        check("2026-03-01T10:00:0é", None);
         check("", None);
         let with_property = "<testsuite><properties><property name='timestamp' value='2026-03-01T10:00:00'/></properties></testsuite>";
         assert_eq!(parsed(with_property)[0].timestamp, Some(1_772_359_200));

@@ -155,7 +155,10 @@ fn table(context: &Context, trail: &Value) -> String {
             }
         }
     }
-    lines.push_str("Events:\n\n\tTIME\tDESCRIPTION\tGIT-COMMIT\tCOMPLIANCE\n");
+    lines.push_str("Events:\n\n");
+    if field(trail, "events").is_array() {
+        lines.push_str("\tTIME\tDESCRIPTION\tGIT-COMMIT\tCOMPLIANCE\n");
+    }
     for event in items(trail, "events") {
         let said = describe(event);
         let _ = writeln!(
