@@ -12,6 +12,7 @@ pub mod compliance;
 pub mod custom_type;
 pub mod decide;
 pub mod event;
+pub mod evidence;
 pub mod expression;
 pub mod fact;
 pub mod history;
