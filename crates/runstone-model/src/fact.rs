@@ -269,6 +269,8 @@ pub struct Environment {
     pub snapshots: SnapshotNo,
     /// Effective time of the latest snapshot.
     pub changed_at: Option<Micros>,
+    /// Index of the last entry about it.
+    pub last_entry: EntryIndex,
 }
 
 /// What one running record is: its identity in a state.
@@ -335,7 +337,16 @@ pub struct Span {
     /// Last snapshot; none = still in the latest.
     pub to: Option<SnapshotNo>,
     /// Detail, canonical JSON.
-    pub detail: Arc<[u8]>,
+    pub detail: Kept,
+}
+
+/// Where something is kept that an effects body brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// In the body, in the element at this byte: see [`crate::event::Effects::places`].
+    At(u32),
+    /// By itself, because the body is too large to be read for it.
+    Here(Arc<[u8]>),
 }
 
 /// When an environment was last seen, and how often since its last entry. Operational (D8).

@@ -52,6 +52,8 @@ struct Rows<'a> {
     organization: OrganizationNo,
     index: EntryIndex,
     received: Micros,
+    /// The environment the entry is about.
+    about: Option<EnvironmentNo>,
 }
 
 impl Rows<'_> {
@@ -81,11 +83,30 @@ impl Rows<'_> {
             .ok_or_else(|| self.contradiction("no such user"))
     }
 
+    /// An environment as it is to be written: one the entry is about names the entry.
     fn environment(&self, no: EnvironmentNo) -> Result<Environment, Misfit> {
-        self.view
+        let mut known = self
+            .view
             .environment(self.organization, no)?
             .map(Arc::unwrap_or_clone)
-            .ok_or_else(|| self.contradiction(format!("no environment {}", no.0)))
+            .ok_or_else(|| self.contradiction(format!("no environment {}", no.0)))?;
+        if self.about == Some(no) {
+            known.last_entry = self.index;
+        }
+        Ok(known)
+    }
+
+    /// The last entry of an environment is this one; its row says so.
+    fn note_subject(&mut self, subject: Subject) -> Result<(), Misfit> {
+        let Subject::Environment(no) = subject else {
+            return Ok(());
+        };
+        // Mostly the row was written for more than this.
+        if self.view.subject(self.organization, subject)? != Some(self.index) {
+            let known = self.environment(no)?;
+            self.put(Row::Environment(Arc::new(known)));
+        }
+        Ok(())
     }
 }
 
@@ -95,7 +116,10 @@ pub fn needs(organization: OrganizationNo, entry: &Entry) -> Vec<crate::view::Fa
     let mut keys: Vec<FactKey> = entry
         .subjects
         .iter()
-        .map(|(subject, _)| FactKey::Subject(organization, *subject))
+        .map(|(subject, _)| match subject {
+            Subject::Environment(no) => FactKey::Environment(organization, *no),
+            other => FactKey::Subject(organization, *other),
+        })
         .collect();
     keys.push(FactKey::Counters(organization));
     if let Event::SnapshotRecorded {
@@ -104,7 +128,6 @@ pub fn needs(organization: OrganizationNo, entry: &Entry) -> Vec<crate::view::Fa
         ..
     } = &entry.event
     {
-        keys.push(FactKey::Environment(organization, *environment));
         keys.push(FactKey::Head(organization, *environment));
         keys.push(FactKey::LogicalsOf(organization, *environment));
         for (identity, _) in &effects.added {
@@ -145,13 +168,25 @@ pub fn project(
         organization,
         index,
         received: entry.received,
+        about: entry
+            .subjects
+            .iter()
+            .find_map(|(subject, _)| match subject {
+                Subject::Environment(no) => Some(*no),
+                _ => None,
+            }),
     };
     for (subject, _) in &entry.subjects {
-        rows.put(Row::Subject(organization, *subject, index));
+        if !matches!(subject, Subject::Environment(_)) {
+            rows.put(Row::Subject(organization, *subject, index));
+        }
     }
     match &entry.event {
         Event::Flow(event) => flow::project(&mut rows, entry, event)?,
         event => project_event(&mut rows, event)?,
+    }
+    for (subject, _) in &entry.subjects {
+        rows.note_subject(*subject)?;
     }
     erasure::note(&mut rows, entry);
     if let (Some(claim), Some(Subject::Environment(no))) = (
@@ -660,6 +695,7 @@ fn environment_created(
         archived_at: None,
         snapshots: 0,
         changed_at: None,
+        last_entry: rows.index,
     })));
     rows.put(Row::EnvironmentNamed(organization, name.to_owned(), no));
     // A new environment has no history and is in no logical one: facts a later decision of the

@@ -11,8 +11,8 @@ use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
     AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
-    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record, Repo,
-    RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, Span, Telling, TemplateNo, TemplateRow, Trail,
+    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record, RecordNo, Repo,
+    RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span, Telling, TemplateNo, TemplateRow, Trail,
     TrailNo, User, UserNo,
 };
 use crate::id::Digest;
@@ -55,7 +55,7 @@ pub enum FactKey {
     Seen(OrganizationNo, EnvironmentNo),
     /// Last sequence of a reporter.
     Sequence(OrganizationNo, EnvironmentNo, String),
-    /// Index of a subject's last entry.
+    /// Index of the last entry of a subject other than an environment, which says so itself.
     Subject(OrganizationNo, Subject),
     /// [`PrivateBody`] by entry and position.
     PrivateBody(OrganizationNo, EntryIndex, u32),
@@ -206,7 +206,7 @@ pub struct Counters {
     pub environments: u32,
     /// Environments that are not archived: how many there are.
     pub live_environments: u32,
-    /// Records.
+    /// Records; not stored with the others, it is the highest number of a stored record.
     pub records: u32,
     /// Service accounts.
     pub accounts: u32,
@@ -229,11 +229,22 @@ pub enum Row {
     EnvironmentNamed(OrganizationNo, String, EnvironmentNo),
     /// The members of a logical environment, whole; empty once it is archived.
     Members(OrganizationNo, EnvironmentNo, Vec<EnvironmentNo>),
-    Record(OrganizationNo, Arc<Record>),
+    /// A new record, and where its identity stands: entry and byte of its effects body; none if
+    /// in no body small enough to be read for it.
+    Record(OrganizationNo, Arc<Record>, Option<(EntryIndex, u32)>),
     Snapshot(Arc<Snapshot>),
     /// The head after the snapshot; not stored, it can be read back from the other rows.
     Head(OrganizationNo, EnvironmentNo, Arc<Head>),
+    /// A span that begins.
     Span(Span),
+    /// A span that was begun before has ended.
+    SpanEnded {
+        organization: OrganizationNo,
+        record: RecordNo,
+        environment: EnvironmentNo,
+        from: SnapshotNo,
+        to: SnapshotNo,
+    },
     Sequence(OrganizationNo, EnvironmentNo, String, u64),
     Subject(OrganizationNo, Subject, EntryIndex),
     PrivateBody(Arc<PrivateBody>),
@@ -373,11 +384,6 @@ impl View {
         FactKey::Sequence(organization, no, reporter.to_owned())
     );
     reader!(
-        /// Index of a subject's last entry.
-        subject, Subject, EntryIndex, (organization: OrganizationNo, subject: Subject),
-        FactKey::Subject(organization, subject)
-    );
-    reader!(
         /// Private body by entry and position.
         private_body, PrivateBody, Arc<PrivateBody>, (organization: OrganizationNo, entry: EntryIndex, position: u32),
         FactKey::PrivateBody(organization, entry, position)
@@ -443,6 +449,24 @@ impl View {
         match self.facts.get(&key) {
             Some(Fact::Counters(counters)) => Ok(*counters),
             Some(_) => Ok(Counters::default()),
+            None => Err(Need(key)),
+        }
+    }
+
+    /// Index of a subject's last entry.
+    pub fn subject(
+        &self,
+        organization: OrganizationNo,
+        subject: Subject,
+    ) -> Result<Option<EntryIndex>, Need> {
+        if let Subject::Environment(no) = subject {
+            let known = self.environment(organization, no)?;
+            return Ok(known.map(|environment| environment.last_entry));
+        }
+        let key = FactKey::Subject(organization, subject);
+        match self.facts.get(&key) {
+            Some(Fact::Subject(index)) => Ok(Some(*index)),
+            Some(_) => Ok(None),
             None => Err(Need(key)),
         }
     }
@@ -589,10 +613,22 @@ impl View {
                     *fact = Fact::LogicalsOf(logicals.into());
                 }
             }
-            Row::Record(organization, record) => self.insert(
-                FactKey::Record(*organization, Arc::clone(&record.identity)),
-                Fact::Record(Arc::clone(record)),
-            ),
+            Row::Record(organization, record, _) => {
+                // The row counts itself: the last number is the highest there is.
+                if let Ok(counters) = self.counters(*organization) {
+                    self.insert(
+                        FactKey::Counters(*organization),
+                        Fact::Counters(Counters {
+                            records: counters.records.max(record.no.0),
+                            ..counters
+                        }),
+                    );
+                }
+                self.insert(
+                    FactKey::Record(*organization, Arc::clone(&record.identity)),
+                    Fact::Record(Arc::clone(record)),
+                );
+            }
             Row::Head(organization, no, head) => {
                 self.insert(
                     FactKey::Head(*organization, *no),
@@ -667,7 +703,7 @@ impl View {
                     Fact::Repo(Arc::clone(repo)),
                 );
             }
-            Row::Snapshot(_) | Row::Span(_) | Row::ArtifactState(..) | Row::Telling(_) => {}
+            Row::Snapshot(_) | Row::Span(_) | Row::SpanEnded { .. } | Row::ArtifactState(..) | Row::Telling(_) => {}
         }
     }
 }

@@ -26,12 +26,13 @@ const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_record", include_str!("migrations/0001_record.sql")),
     ("0002_erasure", include_str!("migrations/0002_erasure.sql")),
+    ("0003_pages", include_str!("migrations/0003_pages.sql")),
     ("0004_flows", include_str!("migrations/0004_flows.sql")),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the
 /// same transaction.
-const REBUILT: &[&str] = &["0002_erasure"];
+const REBUILT: &[&str] = &["0002_erasure", "0003_pages"];
 
 /// Where the database is.
 #[derive(Clone)]

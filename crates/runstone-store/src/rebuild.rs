@@ -92,10 +92,6 @@ impl RowKey {
     }
 }
 
-fn ends(row: &Row) -> bool {
-    matches!(row, Row::Span(span) if span.to.is_some())
-}
-
 impl Replay {
     /// Projects some entries of a log, those before them done.
     pub(crate) async fn entries(
@@ -152,13 +148,7 @@ impl Replay {
             match project(organization, index, entry, &mut self.view) {
                 Ok(rows) => {
                     for row in rows {
-                        match RowKey::of(&row) {
-                            // Of a span written before only the end is.
-                            Some(key) if !ends(&row) || self.latest.contains_key(&key) => {
-                                self.latest.insert(key, row);
-                            }
-                            _ => self.pending.put_row(&row),
-                        }
+                        self.put(row);
                     }
                     self.check_state(organization, index, entry);
                     return Ok(());
@@ -177,6 +167,31 @@ impl Replay {
         )))
     }
 
+    fn put(&mut self, row: Row) {
+        if let Row::SpanEnded {
+            organization,
+            record,
+            environment,
+            from,
+            to,
+        } = row
+        {
+            let key = RowKey::Span(organization, record, environment, from);
+            // Of a span written before only the end is.
+            match self.latest.get_mut(&key) {
+                Some(Row::Span(span)) => span.to = Some(to),
+                _ => self.pending.put_row(&row),
+            }
+            return;
+        }
+        match RowKey::of(&row) {
+            Some(key) => {
+                self.latest.insert(key, row);
+            }
+            None => self.pending.put_row(&row),
+        }
+    }
+
     fn check_state(&mut self, organization: OrganizationNo, index: u64, entry: &Entry) {
         let Event::SnapshotRecorded { environment, .. } = &entry.event else {
             return;
@@ -192,10 +207,7 @@ impl Replay {
     /// Writes the rows that wait.
     pub(crate) async fn flush(&mut self, target: &mut Conn) -> Result<(), DbError> {
         for row in std::mem::take(&mut self.latest).into_values() {
-            match &row {
-                Row::Span(span) => self.pending.put_span(span),
-                row => self.pending.put_row(row),
-            }
+            self.pending.put_row(&row);
         }
         self.pending.write(target, None).await.map(drop)
     }
@@ -203,7 +215,7 @@ impl Replay {
 
 /// Whether a fact is read from rows other than its own, which may still wait to be written.
 fn reads_unwritten(key: &FactKey) -> bool {
-    matches!(key, FactKey::LogicalsOf(..))
+    matches!(key, FactKey::LogicalsOf(..) | FactKey::Counters(_))
 }
 
 /// Bodies that are missing while a log is read: an erasure after them may say why.

@@ -1,9 +1,10 @@
 //! Facts as rows and rows as facts: the one mapping between the model and the tables.
 
+mod elements;
 pub(crate) mod flow;
 mod pending;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use runstone_model::event::Subject;
@@ -18,6 +19,7 @@ use runstone_model::name::EnvironmentKind;
 use runstone_model::state::{Element, Head, Step};
 use runstone_model::view::{Counters, Fact, FactKey, View};
 
+pub(crate) use self::elements::{Stay, identities, read_identities, stays};
 pub(crate) use self::pending::Pending;
 use crate::conn::Conn;
 use crate::value::{DbError, Record, Value};
@@ -102,7 +104,7 @@ pub(crate) fn api_key(record: &Record) -> Result<ApiKey, DbError> {
     })
 }
 
-pub(crate) const SELECT_ENVIRONMENT: &str = "SELECT organization, no, name, kind, description, include_scaling, require_provenance, members, tags, created_at, modified_at, archived_at, snapshots, changed_at FROM environments";
+pub(crate) const SELECT_ENVIRONMENT: &str = "SELECT organization, no, name, kind, description, include_scaling, require_provenance, members, tags, created_at, modified_at, archived_at, snapshots, changed_at, last_entry FROM environments";
 
 pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
     let members: Vec<u32> =
@@ -125,35 +127,17 @@ pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
         archived_at: optional_micros(record, 11)?,
         snapshots: record.number(12)?,
         changed_at: optional_micros(record, 13)?,
+        last_entry: record.number(14)?,
     })
 }
 
-pub(crate) const SELECT_RECORD: &str = "SELECT no, fingerprint, name, instances FROM records";
-
-/// Number and identity of a record, from the columns of [`SELECT_RECORD`].
-fn identity(record: &Record) -> Result<(RecordNo, Arc<Identity>), DbError> {
-    let identity = Identity {
-        fingerprint: if record.is_null(1) {
-            None
-        } else {
-            Some(Fingerprint(record.sha256(1)?))
-        },
-        name: record.text(2)?.to_owned(),
-        count: record
-            .optional_int(3)?
-            .map(|count| u32::try_from(count).map_err(|_| corrupt("instances")))
-            .transpose()?,
-    };
-    Ok((RecordNo(record.ordinal(0)?), Arc::new(identity)))
-}
-
-pub(crate) fn record(record: &Record) -> Result<RecordFact, DbError> {
-    let (no, identity) = identity(record)?;
-    Ok(RecordFact {
+/// The record with this number and identity.
+pub(crate) fn record(no: RecordNo, identity: Arc<Identity>) -> RecordFact {
+    RecordFact {
         no,
         digest: identity.digest(),
         identity,
-    })
+    }
 }
 
 pub(crate) const SELECT_SNAPSHOT: &str = "SELECT organization, environment, no, entry, at, events_before, events, keyframe, running, step, members FROM snapshots";
@@ -250,7 +234,7 @@ async fn load_records(
         prefixes.dedup();
         let rows = conn
             .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value",
+                "SELECT r.no, r.entry, r.body_at, r.here FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value",
                 &[Value::Ints(prefixes), organization.0.into()],
             )
             .await?;
@@ -260,8 +244,8 @@ async fn load_records(
                 Fact::Absent,
             );
         }
-        for row in rows {
-            let found = Arc::new(record(&row)?);
+        for (no, identity) in read_identities(conn, organization, &rows, usize::MAX).await? {
+            let found = Arc::new(record(no, identity));
             let key = FactKey::Record(organization, Arc::clone(&found.identity));
             if view.knows(&key) {
                 view.insert(key, Fact::Record(found));
@@ -294,7 +278,7 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
             .transpose()?,
         FactKey::Counters(organization) => conn
             .query_one(
-                "SELECT organizations, users, environments, records, accounts, live_environments FROM counters WHERE organization = $1",
+                "SELECT organizations, users, environments, accounts, live_environments, (SELECT max(no) FROM records WHERE organization = $1) FROM counters WHERE organization = $1",
                 &[organization.0.into()],
             )
             .await?
@@ -303,9 +287,9 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
                     organizations: row.ordinal(0)?,
                     users: row.ordinal(1)?,
                     environments: row.ordinal(2)?,
-                    records: row.ordinal(3)?,
-                    accounts: row.ordinal(4)?,
-                    live_environments: row.ordinal(5)?,
+                    accounts: row.ordinal(3)?,
+                    live_environments: row.ordinal(4)?,
+                    records: if row.is_null(5) { 0 } else { row.ordinal(5)? },
                 }))
             })
             .transpose()?,
@@ -525,67 +509,6 @@ pub(crate) async fn state_at(
     Ok(Some((last, state, step_bytes)))
 }
 
-/// Identities of records by number, set-wise. Their digests are not made: they cost more than the
-/// rest, and no reader asks for them.
-pub(crate) async fn identities(
-    conn: &mut Conn,
-    organization: OrganizationNo,
-    numbers: &[RecordNo],
-) -> Result<HashMap<RecordNo, Arc<Identity>>, DbError> {
-    let mut found = HashMap::with_capacity(numbers.len());
-    for chunk in numbers.chunks(5_000) {
-        let rows = conn
-            .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.no = i.value",
-                &[
-                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
-                    organization.0.into(),
-                ],
-            )
-            .await?;
-        for row in rows {
-            let (no, identity) = identity(&row)?;
-            found.insert(no, identity);
-        }
-    }
-    Ok(found)
-}
-
-/// Start and detail of the spans that cover a snapshot, by record, set-wise.
-pub(crate) async fn details_at(
-    conn: &mut Conn,
-    organization: OrganizationNo,
-    environment: EnvironmentNo,
-    no: SnapshotNo,
-    numbers: &[RecordNo],
-) -> Result<HashMap<RecordNo, (SnapshotNo, Arc<[u8]>)>, DbError> {
-    let mut found = HashMap::with_capacity(numbers.len());
-    for chunk in numbers.chunks(5_000) {
-        let rows = conn
-            .query(
-                // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
-                "SELECT s.record, s.from_no, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
-                &[
-                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
-                    organization.0.into(),
-                    environment.0.into(),
-                    no.into(),
-                ],
-            )
-            .await?;
-        for row in rows {
-            found.insert(
-                RecordNo(row.ordinal(0)?),
-                (
-                    row.number(1)?,
-                    crate::bodies::unsqueeze(&row.blob(2)?)?.into(),
-                ),
-            );
-        }
-    }
-    Ok(found)
-}
-
 async fn load_head(
     conn: &mut Conn,
     organization: OrganizationNo,
@@ -609,31 +532,34 @@ async fn load_head(
         .await?
         .ok_or_else(|| corrupt("the latest snapshot is missing"))?;
     let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
-    let mut identities = identities(conn, organization, &numbers).await?;
-    let mut details = if logical {
-        HashMap::new()
+    let mut found = if logical {
+        identities(conn, organization, &numbers, usize::MAX)
+            .await?
+            .into_iter()
+            .map(|(number, identity)| {
+                let stay = Stay {
+                    since: no,
+                    identity,
+                    detail: Arc::from(&b""[..]),
+                };
+                (number, stay)
+            })
+            .collect()
     } else {
-        details_at(conn, organization, environment, no, &numbers).await?
+        stays(conn, organization, environment, no, &numbers, usize::MAX).await?
     };
     let mut elements = Vec::with_capacity(state.len());
     for (number, judgement) in state {
-        let identity = identities
+        let stay = found
             .remove(&number)
-            .ok_or_else(|| corrupt("a record is missing"))?;
-        let (since, detail) = if logical {
-            (no, Arc::from(&b""[..]))
-        } else {
-            details
-                .remove(&number)
-                .ok_or_else(|| corrupt("a span is missing"))?
-        };
+            .ok_or_else(|| corrupt("a record or its span is missing"))?;
         elements.push(Element {
             record: number,
             judgement,
-            since,
-            digest: identity.digest(),
-            identity,
-            detail,
+            since: stay.since,
+            digest: stay.identity.digest(),
+            identity: stay.identity,
+            detail: stay.detail,
         });
     }
     let mut head = Head::default();

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use runstone_journal::merkle::Hash;
 use runstone_journal::tile::TILE_WIDTH;
-use runstone_model::event::{Entry, Stored as Written};
+use runstone_model::event::{ELEMENT_BODY_BYTES_MAX, Entry, Stored as Written};
 use runstone_model::fact::OrganizationNo;
 use runstone_model::id::Digest;
 
 use crate::blobs::Blobs;
 use crate::conn::Conn;
-use crate::value::{DbError, Record};
+use crate::value::{DbError, Record, Value};
 
 /// An entry as it is stored.
 pub(crate) struct Stored {
@@ -26,6 +26,21 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    /// The row of its effects body, if that is read for its elements.
+    pub(crate) fn elements_row(&self, organization: OrganizationNo) -> Option<Vec<Value>> {
+        let row = self.bodies.first()?;
+        let readable = row.int(1) == Ok(0)
+            && row.int(2) == Ok(0)
+            && row
+                .number(4)
+                .is_ok_and(|total| total <= ELEMENT_BODY_BYTES_MAX as u64);
+        readable.then(|| {
+            let mut values = vec![organization.0.into()];
+            values.extend(row.0.iter().cloned());
+            values
+        })
+    }
+
     /// Bytes of its bodies as the head of the log counts them.
     pub(crate) fn body_bytes(&self) -> i64 {
         self.bodies

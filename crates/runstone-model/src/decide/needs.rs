@@ -43,7 +43,6 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         keys.push(FactKey::EnvironmentNamed(organization, name.to_owned()));
         let no = view.environment_named(organization, name).ok()??;
         keys.push(FactKey::Environment(organization, no));
-        keys.push(FactKey::Subject(organization, Subject::Environment(no)));
         Some(no)
     };
     match &command.action {
@@ -119,10 +118,6 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         Action::RecordObservation { environment, .. } => {
             keys.push(FactKey::Environment(organization, *environment));
             keys.push(FactKey::Seen(organization, *environment));
-            keys.push(FactKey::Subject(
-                organization,
-                Subject::Environment(*environment),
-            ));
         }
         Action::ShareSeen(seen) => {
             for (organization, environment, _) in seen {

@@ -29,7 +29,7 @@ use crate::limit::Limits;
 use crate::name::EnvironmentKind;
 use crate::role::Role;
 
-pub use self::effects::Effects;
+pub use self::effects::{ELEMENT_BODY_BYTES_MAX, Effects, Part, Places};
 pub use self::erasable::{Field, Text, Verifier};
 pub use self::flow::{Attachment, Content, FlowEvent, NewTemplate, TemplateText, Verdicts};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Misfit, Rows, without_count};
 use crate::event::Effects;
 use crate::fact::{
-    EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Record, Snapshot, SnapshotNo,
-    Span,
+    EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Kept, Record, Snapshot,
+    SnapshotNo, Span,
 };
 use crate::id::{Digest, Micros};
 use crate::state::{Element, Head, Step, keyframe_due};
@@ -20,9 +20,19 @@ pub(super) fn append_snapshot(
     effects: &Effects,
 ) -> Result<(), Misfit> {
     let organization = rows.organization;
+    let places = effects.places();
+    let readable = places.are_readable();
+    let kept = |at: u32, detail: &Arc<[u8]>| {
+        if readable {
+            Kept::At(at)
+        } else {
+            Kept::Here(Arc::clone(detail))
+        }
+    };
     let mut added = Vec::with_capacity(effects.added.len());
-    for (identity, detail) in &effects.added {
-        let record = record(rows, identity)?;
+    for ((identity, detail), at) in effects.added.iter().zip(&places.added) {
+        let stands = readable.then_some((rows.index, *at));
+        let record = record(rows, identity, stands)?;
         added.push(Element {
             record: record.no,
             judgement: JudgementNo(0),
@@ -43,39 +53,48 @@ pub(super) fn append_snapshot(
     let mut gone = Vec::with_capacity(effects.removed.len());
     let by_digest = positions(&head, effects);
     let mut spans = Vec::new();
-    let span = |element: &Element, to| Span {
+    let begun = |element: &Element, at| {
+        Row::Span(Span {
+            organization,
+            record: element.record,
+            environment,
+            from: element.since,
+            to: None,
+            detail: kept(at, &element.detail),
+        })
+    };
+    let ended = |element: &Element| Row::SpanEnded {
         organization,
         record: element.record,
         environment,
         from: element.since,
-        to,
-        detail: Arc::clone(&element.detail),
+        to: no - 1,
     };
     for digest in &effects.removed {
         let position = *by_digest
             .get(digest)
             .ok_or_else(|| rows.contradiction(format!("removed record {digest} is not there")))?;
-        spans.push(span(&head.elements[position], Some(no - 1)));
+        spans.push(ended(&head.elements[position]));
         gone.push(position);
     }
     gone.sort_unstable();
-    for (digest, detail) in &effects.changed {
+    for ((digest, detail), at) in effects.changed.iter().zip(&places.changed) {
         let position = *by_digest
             .get(digest)
             .ok_or_else(|| rows.contradiction(format!("changed record {digest} is not there")))?;
         let element = &mut head.elements[position];
-        spans.push(span(element, Some(no - 1)));
+        spans.push(ended(element));
         element.since = no;
         element.detail = Arc::clone(detail);
-        spans.push(span(element, None));
+        spans.push(begun(element, *at));
     }
     let events = count_events(
         gone.iter()
             .map(|position| &*head.elements[*position].identity),
         added.iter().map(|element| &*element.identity),
     );
-    for element in &added {
-        spans.push(span(element, None));
+    for (element, at) in added.iter().zip(&places.added) {
+        spans.push(begun(element, *at));
     }
     let known = rows.environment(environment)?;
     let change = Change {
@@ -88,7 +107,7 @@ pub(super) fn append_snapshot(
     };
     append(rows, known, head, change);
     for span in spans {
-        rows.put(Row::Span(span));
+        rows.put(span);
     }
     for (logical, snapshot) in &effects.logical {
         append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
@@ -228,20 +247,22 @@ fn count_events<'a>(
     events
 }
 
-/// The record with this identity, made if it is new.
-fn record(rows: &mut Rows, identity: &Arc<Identity>) -> Result<Arc<Record>, Misfit> {
+/// The record with this identity, made if it is new; `stands` says where, see [`Row::Record`].
+fn record(
+    rows: &mut Rows,
+    identity: &Arc<Identity>,
+    stands: Option<(EntryIndex, u32)>,
+) -> Result<Arc<Record>, Misfit> {
     if let Some(known) = rows.view.record(rows.organization, identity)? {
         return Ok(known);
     }
-    let mut counters = rows.view.counters(rows.organization)?;
-    counters.records += 1;
-    rows.put(Row::Counters(rows.organization, counters));
+    let last = rows.view.counters(rows.organization)?.records;
     let record = Arc::new(Record {
-        no: crate::fact::RecordNo(counters.records),
+        no: crate::fact::RecordNo(last + 1),
         identity: Arc::clone(identity),
         digest: identity.digest(),
     });
-    rows.put(Row::Record(rows.organization, Arc::clone(&record)));
+    rows.put(Row::Record(rows.organization, Arc::clone(&record), stands));
     Ok(record)
 }
 
@@ -260,7 +281,7 @@ fn union_of_members(rows: &mut Rows, members: &[EnvironmentNo]) -> Result<Union,
         for element in &head.elements {
             let identity = without_count(&element.identity);
             if let std::collections::btree_map::Entry::Vacant(new) = union.entry(identity) {
-                let record = record(rows, new.key())?;
+                let record = record(rows, new.key(), None)?;
                 new.insert(record);
             }
         }

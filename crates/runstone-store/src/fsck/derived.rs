@@ -27,8 +27,8 @@ const WAITING_MAX: usize = 2;
 enum Work {
     /// Another log begins: its organization and name.
     Begin(OrganizationNo, String),
-    /// Its next entries.
-    Entries(Vec<(u64, Entry)>),
+    /// Its next entries, and rows of the bodies that are read for their elements.
+    Entries(Vec<(u64, Entry)>, Vec<Vec<Value>>),
 }
 
 /// A copy of the derived tables, made from the entries it is given on a thread of its own.
@@ -59,8 +59,8 @@ impl Replica {
         self.send(Work::Begin(organization, log.to_owned())).await;
     }
 
-    pub(super) async fn entries(&mut self, entries: Vec<(u64, Entry)>) {
-        self.send(Work::Entries(entries)).await;
+    pub(super) async fn entries(&mut self, entries: Vec<(u64, Entry)>, bodies: Vec<Vec<Value>>) {
+        self.send(Work::Entries(entries, bodies)).await;
     }
 
     async fn send(&mut self, work: Work) {
@@ -85,17 +85,20 @@ async fn replay_all(mut target: Conn, mut waiting: mpsc::Receiver<Work>) -> Repl
     loop {
         let work = waiting.recv().await;
         let step = match (&work, &mut log) {
-            (Some(Work::Entries(entries)), Some((organization, _, replay))) => {
-                replay.entries(&mut target, *organization, entries).await
+            (Some(Work::Entries(entries, bodies)), Some((organization, _, replay))) => {
+                match target.put(&table::BODIES, bodies).await {
+                    Ok(()) => replay.entries(&mut target, *organization, entries).await,
+                    Err(error) => Err(error.into()),
+                }
             }
             // A log that could not be replayed is left out.
-            (Some(Work::Entries(_)), None) => Ok(()),
+            (Some(Work::Entries(..)), None) => Ok(()),
             (Some(Work::Begin(..)) | None, ended) => match ended {
                 Some((_, _, replay)) => replay.flush(&mut target).await.map_err(Into::into),
                 None => Ok(()),
             },
         };
-        let going_on = matches!(work, Some(Work::Entries(_)));
+        let going_on = matches!(work, Some(Work::Entries(..)));
         if let Err(error) = &step {
             whole = false;
             let name = log.as_ref().map_or("", |(_, name, _)| name);
@@ -121,7 +124,7 @@ async fn replay_all(mut target: Conn, mut waiting: mpsc::Receiver<Work>) -> Repl
             Some(Work::Begin(organization, name)) => {
                 log = Some((organization, name, Replay::default()));
             }
-            Some(Work::Entries(_)) => {}
+            Some(Work::Entries(..)) => {}
             None => break,
         }
     }

@@ -161,6 +161,7 @@ impl Check<'_> {
                 );
             }
             let mut entries = Vec::with_capacity(chunk.entries.len());
+            let mut bodies = Vec::new();
             for stored in &chunk.entries {
                 let opened = scan::open(stored, &head.id, self.blobs.as_ref()).await?;
                 for (body, what) in &opened.problems {
@@ -186,6 +187,9 @@ impl Check<'_> {
                         log.entry(&entry, self.secrets.as_ref(), |what| {
                             self.report.add(place(), what);
                         });
+                        if let Event::SnapshotRecorded { .. } = &entry.event {
+                            bodies.extend(stored.elements_row(head.organization));
+                        }
                         entries.push((stored.position, entry));
                     }
                     None => readable = false,
@@ -195,7 +199,7 @@ impl Check<'_> {
             tiles.compare(conn, &mut self.report).await?;
             self.report.counts.entries += chunk.entries.len() as u64;
             if readable {
-                replica.entries(entries).await;
+                replica.entries(entries, bodies).await;
             }
             (self.progress)(Progress {
                 what: "entries",

@@ -31,6 +31,8 @@ pub type ReadError = DbError;
 const SHORT_ROWS_MAX: usize = 256;
 /// Bytes that may be worked over during one.
 const SHORT_BYTES_MAX: usize = 128 << 10;
+/// Bytes of bodies that may be decompressed during one.
+const SHORT_BODIES_BYTES_MAX: usize = 512 << 10;
 
 /// One read transaction: everything it answers is of one instant.
 pub struct Read {
@@ -92,6 +94,14 @@ impl Read {
             return Err(DbError::TooLong);
         }
         Ok(())
+    }
+
+    /// Bytes of bodies that may be decompressed for what stands in them.
+    pub(super) fn bodies_bytes_max(&self) -> usize {
+        match self.pace {
+            Pace::Short => SHORT_BODIES_BYTES_MAX,
+            Pace::Long => usize::MAX,
+        }
     }
 
     /// Gives an attempt at a short read up before work on so many bytes.

@@ -28,31 +28,39 @@ impl Read {
                 .map(|fingerprint| rows::prefix(&fingerprint))
                 .map_err(|error| DbError::Other(error.to_string()))
         };
-        let found = self
-            .conn()
-            .await?
-            .query(
-                &format!(
-                    "{} WHERE organization = $1 AND prefix >= $2 AND prefix <= $3 AND fingerprint IS NOT NULL ORDER BY prefix, no LIMIT $4",
-                    rows::SELECT_RECORD
-                ),
-                &[
-                    organization.0.into(),
-                    bound('0')?.into(),
-                    bound('f')?.into(),
-                    (limit as u64).into(),
-                ],
-            )
-            .await?;
-        let mut records = Vec::with_capacity(found.len());
-        for row in &found {
-            let record = rows::record(row)?;
-            if record
-                .identity
-                .fingerprint
-                .is_some_and(|fingerprint| fingerprint.to_hex().starts_with(&digits))
+        let (last, bytes_max) = (bound('f')?, self.bodies_bytes_max());
+        let mut after = (bound('0')?, 0u32);
+        let mut records = Vec::new();
+        // Records of unknown content stand among the others, and of long digits the prefix tells
+        // only the first: what is found is looked at, until there are enough or no more.
+        while records.len() < limit {
+            let wanted = limit - records.len();
+            let conn = self.conn().await?;
+            let rows = conn
+                .query(
+                    "SELECT no, entry, body_at, here, prefix FROM records WHERE organization = $1 AND prefix >= $2 AND prefix <= $3 AND (prefix > $2 OR no > $4) ORDER BY prefix, no LIMIT $5",
+                    &[
+                        organization.0.into(),
+                        after.0.into(),
+                        last.into(),
+                        after.1.into(),
+                        (wanted as u64).into(),
+                    ],
+                )
+                .await?;
+            for (no, identity) in
+                rows::read_identities(conn, organization, &rows, bytes_max).await?
             {
-                records.push(record);
+                if identity
+                    .fingerprint
+                    .is_some_and(|fingerprint| fingerprint.to_hex().starts_with(&digits))
+                {
+                    records.push(rows::record(no, identity));
+                }
+            }
+            match rows.last() {
+                Some(row) if rows.len() == wanted => after = (row.int(4)?, row.ordinal(0)?),
+                _ => break,
             }
         }
         Ok(records)

@@ -192,39 +192,44 @@ impl Read {
         self.bound(state.len())?;
         let organization = snapshot.organization;
         let numbers: Vec<RecordNo> = state.iter().map(|(record, _)| *record).collect();
-        let records = rows::identities(self.conn().await?, organization, &numbers).await?;
+        let bytes_max = self.bodies_bytes_max();
         let kind = self
             .environment(organization, snapshot.environment)
             .await?
             .map(|environment| environment.kind);
-        let mut details = if kind == Some(EnvironmentKind::Logical) {
-            self.member_details(snapshot, &records).await?
-        } else {
-            rows::details_at(
-                self.conn().await?,
-                organization,
-                snapshot.environment,
-                snapshot.no,
-                &numbers,
-            )
-            .await?
-            .into_iter()
-            .map(|(record, (_, detail))| (record, detail))
-            .collect()
-        };
+        let mut found: HashMap<RecordNo, (Arc<Identity>, Arc<[u8]>)> =
+            if kind == Some(EnvironmentKind::Logical) {
+                let conn = self.conn().await?;
+                let records = rows::identities(conn, organization, &numbers, bytes_max).await?;
+                let mut details = self.member_details(snapshot, &records).await?;
+                records
+                    .into_iter()
+                    .filter_map(|(no, identity)| Some((no, (identity, details.remove(&no)?))))
+                    .collect()
+            } else {
+                rows::stays(
+                    self.conn().await?,
+                    organization,
+                    snapshot.environment,
+                    snapshot.no,
+                    &numbers,
+                    bytes_max,
+                )
+                .await?
+                .into_iter()
+                .map(|(no, stay)| (no, (stay.identity, stay.detail)))
+                .collect()
+            };
         state
             .iter()
             .map(|(number, judgement)| {
-                let identity = records
-                    .get(number)
-                    .ok_or_else(|| DbError::Corrupt(format!("record {} is missing", number.0)))?;
-                let detail = details.remove(number).ok_or_else(|| {
-                    DbError::Corrupt(format!("the span of record {} is missing", number.0))
+                let (identity, detail) = found.remove(number).ok_or_else(|| {
+                    DbError::Corrupt(format!("record {} or its span is missing", number.0))
                 })?;
                 Ok(Running {
                     record: *number,
                     judgement: *judgement,
-                    identity: Arc::clone(identity),
+                    identity,
                     detail,
                 })
             })

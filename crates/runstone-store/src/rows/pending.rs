@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use runstone_model::fact::{Principal, SnapshotNo, Span};
+use runstone_model::fact::{Kept, Principal, SnapshotNo, Span};
 use runstone_model::id::{Digest, Micros};
 use runstone_model::view::Row;
 
@@ -49,14 +49,8 @@ impl Pending {
         }
     }
 
-    /// Adds a span whole.
-    pub(crate) fn put_span(&mut self, span: &Span) {
-        self.put(&table::SPANS, span_row(span));
-    }
-
-    /// Ends a span that was begun before: only its last snapshot is written, not its detail again.
-    fn end_span(&mut self, span: &Span, to: SnapshotNo) {
-        let key = span_key(span);
+    /// Ends a span that was begun before: only its last snapshot is written.
+    fn end_span(&mut self, key: [Value; 4], to: SnapshotNo) {
         if let Some((_, rows)) = self.tables.get_mut(table::SPANS.name)
             && let Some(position) = rows.positions.get(&key_bytes(&key))
         {
@@ -93,7 +87,6 @@ impl Pending {
                     counters.organizations.into(),
                     counters.users.into(),
                     counters.environments.into(),
-                    counters.records.into(),
                     counters.accounts.into(),
                     counters.live_environments.into(),
                 ],
@@ -172,6 +165,7 @@ impl Pending {
                     environment.archived_at.map(|at| at.0).into(),
                     environment.snapshots.into(),
                     environment.changed_at.map(|at| at.0).into(),
+                    environment.last_entry.into(),
                 ],
             ),
             Row::EnvironmentNamed(organization, name, environment) => self.put(
@@ -188,19 +182,18 @@ impl Pending {
                     members.iter().map(|member| member.0).collect(),
                 );
             }
-            Row::Record(organization, record) => self.put(
+            Row::Record(organization, record, stands) => self.put(
                 &table::RECORDS,
                 vec![
                     organization.0.into(),
                     record.no.0.into(),
                     place(&record.identity).into(),
-                    record
-                        .identity
-                        .fingerprint
-                        .map(|fingerprint| Value::from(&fingerprint.0[..]))
-                        .into(),
-                    record.identity.name.as_str().into(),
-                    record.identity.count.into(),
+                    stands.map(|(entry, _)| entry).into(),
+                    stands.map(|(_, at)| at).into(),
+                    match stands {
+                        Some(_) => Value::Null,
+                        None => record.identity.canonical_json().into(),
+                    },
                 ],
             ),
             Row::Snapshot(snapshot) => self.put(
@@ -229,10 +222,22 @@ impl Pending {
                     },
                 ],
             ),
-            Row::Span(span) => match span.to {
-                None => self.put_span(span),
-                Some(to) => self.end_span(span, to),
-            },
+            Row::Span(span) => self.put(&table::SPANS, span_row(span)),
+            Row::SpanEnded {
+                organization,
+                record,
+                environment,
+                from,
+                to,
+            } => self.end_span(
+                [
+                    organization.0.into(),
+                    record.0.into(),
+                    environment.0.into(),
+                    (*from).into(),
+                ],
+                *to,
+            ),
             Row::Sequence(organization, environment, reporter, sequence) => self.put(
                 &table::SEQUENCES,
                 vec![
@@ -351,18 +356,18 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Value {
     Value::Text(serde_json::to_string(value).expect("plain lists and maps are serializable"))
 }
 
-fn span_key(span: &Span) -> [Value; 4] {
-    [
+fn span_row(span: &Span) -> Vec<Value> {
+    let (at, detail) = match &span.detail {
+        Kept::At(at) => (Some(*at), None),
+        Kept::Here(detail) => (None, Some(crate::bodies::squeeze(detail))),
+    };
+    vec![
         span.organization.0.into(),
         span.record.0.into(),
         span.environment.0.into(),
         span.from.into(),
+        span.to.into(),
+        at.into(),
+        detail.into(),
     ]
-}
-
-fn span_row(span: &Span) -> Vec<Value> {
-    let mut row = span_key(span).to_vec();
-    row.push(span.to.into());
-    row.push(crate::bodies::squeeze(&span.detail).into());
-    row
 }

@@ -1,0 +1,260 @@
+//! What stands in effects bodies and is read from there: identities of records, and details.
+//!
+//! A body of a few KiB is decompressed once for everything that is wanted of it; rows say where
+//! in it an element begins. What a large body brought stands in the rows themselves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use runstone_model::event::{ELEMENT_BODY_BYTES_MAX, Effects, Part};
+use runstone_model::fact::{EnvironmentNo, Identity, OrganizationNo, RecordNo, SnapshotNo};
+
+use super::corrupt;
+use crate::conn::Conn;
+use crate::value::{DbError, Record, Value};
+
+// A body that is read for its elements always lies inside the database.
+const _: () = assert!(ELEMENT_BODY_BYTES_MAX <= crate::bodies::INLINE_BYTES_MAX);
+
+/// So many bodies are held at once.
+const BODIES_MAX: usize = 256;
+/// So many numbers go into one statement.
+const NUMBERS_MAX: usize = 5_000;
+
+/// What ran in a snapshot.
+pub(crate) struct Stay {
+    /// First snapshot of the span that covers it.
+    pub(crate) since: SnapshotNo,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) detail: Arc<[u8]>,
+}
+
+/// Which bodies are meant by numbers.
+#[derive(Clone, Copy)]
+enum Bodies {
+    /// Those of the entries with these indexes.
+    OfEntries,
+    /// Those of the entries that made these snapshots.
+    OfSnapshots(EnvironmentNo),
+}
+
+/// An element that is wanted: number of its body, byte in it, and the caller's number for it.
+type Wanted = (u64, u32, usize);
+
+/// Reads elements of bodies. Gives up before more than `bytes_max` bytes would be decompressed.
+async fn parts(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    bodies: Bodies,
+    mut wanted: Vec<Wanted>,
+    mut bytes_max: usize,
+    mut found: impl FnMut(usize, Part),
+) -> Result<(), DbError> {
+    wanted.sort_unstable();
+    let mut rest = wanted.as_slice();
+    while !rest.is_empty() {
+        let mut numbers: Vec<i64> = Vec::new();
+        let mut end = 0;
+        while let Some((number, ..)) = rest.get(end) {
+            if numbers.last() != Some(&(*number as i64)) {
+                if numbers.len() == BODIES_MAX {
+                    break;
+                }
+                numbers.push(*number as i64);
+            }
+            end += 1;
+        }
+        let (chunk, later) = rest.split_at(end);
+        rest = later;
+        let count = numbers.len();
+        let numbers = Value::Ints(numbers);
+        let rows = match bodies {
+            Bodies::OfEntries => {
+                conn.query(
+                    "SELECT b.entry, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.position = 0",
+                    &[numbers, organization.0.into()],
+                )
+                .await?
+            }
+            Bodies::OfSnapshots(environment) => {
+                conn.query(
+                    "SELECT s.no, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN snapshots s CROSS JOIN bodies b WHERE s.organization = $2 AND s.environment = $3 AND s.no = i.value AND b.organization = s.organization AND b.entry = s.entry AND b.position = 0",
+                    &[numbers, organization.0.into(), environment.0.into()],
+                )
+                .await?
+            }
+        };
+        if rows.len() != count {
+            return Err(corrupt("the body of a snapshot is missing"));
+        }
+        for row in &rows {
+            let number = row.number(0)?;
+            let total = usize::try_from(row.int(2)?)
+                .ok()
+                .filter(|total| *total <= ELEMENT_BODY_BYTES_MAX)
+                .ok_or_else(|| corrupt("the length of a body"))?;
+            bytes_max = bytes_max.checked_sub(total).ok_or(DbError::TooLong)?;
+            let body = crate::bodies::decode(row.int(1)?, &row.blob(3)?, total)?;
+            let first = chunk.partition_point(|(other, ..)| *other < number);
+            for (_, at, slot) in chunk[first..]
+                .iter()
+                .take_while(|(other, ..)| *other == number)
+            {
+                let part =
+                    Effects::part_at(&body, *at).map_err(|error| corrupt(&error.to_string()))?;
+                found(*slot, part);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Numbers and identities of records, in the order of rows of the columns number, entry, byte,
+/// text.
+pub(crate) async fn read_identities(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    rows: &[Record],
+    bytes_max: usize,
+) -> Result<Vec<(RecordNo, Arc<Identity>)>, DbError> {
+    let mut read: Vec<Option<Arc<Identity>>> = Vec::with_capacity(rows.len());
+    let mut wanted = Vec::new();
+    for row in rows {
+        if row.is_null(3) {
+            wanted.push((row.number(1)?, row.ordinal(2)?, read.len()));
+            read.push(None);
+        } else {
+            let identity =
+                Identity::from_json(row.text(3)?).map_err(|error| corrupt(&error.to_string()))?;
+            read.push(Some(Arc::new(identity)));
+        }
+    }
+    parts(
+        conn,
+        organization,
+        Bodies::OfEntries,
+        wanted,
+        bytes_max,
+        |slot, part| read[slot] = part.identity.map(Arc::new),
+    )
+    .await?;
+    rows.iter()
+        .zip(read)
+        .map(|(row, identity)| {
+            let identity = identity.ok_or_else(|| corrupt("a record stands in no body"))?;
+            Ok((RecordNo(row.ordinal(0)?), identity))
+        })
+        .collect()
+}
+
+/// Identities of records by number, set-wise. Their digests are not made: they cost more than the
+/// rest, and no reader asks for them.
+pub(crate) async fn identities(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    numbers: &[RecordNo],
+    bytes_max: usize,
+) -> Result<HashMap<RecordNo, Arc<Identity>>, DbError> {
+    let mut found = HashMap::with_capacity(numbers.len());
+    for chunk in numbers.chunks(NUMBERS_MAX) {
+        let rows = conn
+            .query(
+                "SELECT r.no, r.entry, r.body_at, r.here FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.no = i.value",
+                &[
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
+                ],
+            )
+            .await?;
+        found.extend(read_identities(conn, organization, &rows, bytes_max).await?);
+    }
+    Ok(found)
+}
+
+/// What is known of a span while it is read.
+struct Reading {
+    record: RecordNo,
+    since: SnapshotNo,
+    part: Option<Part>,
+}
+
+/// What ran in a snapshot of a physical environment, by record, set-wise.
+pub(crate) async fn stays(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    no: SnapshotNo,
+    numbers: &[RecordNo],
+    bytes_max: usize,
+) -> Result<HashMap<RecordNo, Stay>, DbError> {
+    let mut spans = Vec::with_capacity(numbers.len());
+    let mut wanted = Vec::with_capacity(numbers.len());
+    for chunk in numbers.chunks(NUMBERS_MAX) {
+        let rows = conn
+            .query(
+                // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
+                "SELECT s.record, s.from_no, s.body_at, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
+                &[
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
+                    environment.0.into(),
+                    no.into(),
+                ],
+            )
+            .await?;
+        for row in rows {
+            let since = row.number(1)?;
+            let part = if row.is_null(3) {
+                wanted.push((since, row.ordinal(2)?, spans.len()));
+                None
+            } else {
+                Some(Part {
+                    identity: None,
+                    detail: crate::bodies::unsqueeze(&row.blob(3)?)?.into(),
+                })
+            };
+            spans.push(Reading {
+                record: RecordNo(row.ordinal(0)?),
+                since,
+                part,
+            });
+        }
+    }
+    parts(
+        conn,
+        organization,
+        Bodies::OfSnapshots(environment),
+        wanted,
+        bytes_max,
+        |slot, part| spans[slot].part = Some(part),
+    )
+    .await?;
+    // What a span with another detail began with does not say which record it is.
+    let unnamed: Vec<RecordNo> = spans
+        .iter()
+        .filter(|span| {
+            span.part
+                .as_ref()
+                .is_some_and(|part| part.identity.is_none())
+        })
+        .map(|span| span.record)
+        .collect();
+    let named = identities(conn, organization, &unnamed, bytes_max).await?;
+    spans
+        .into_iter()
+        .map(|span| {
+            let part = span.part.ok_or_else(|| corrupt("a detail is missing"))?;
+            let identity = part
+                .identity
+                .map(Arc::new)
+                .or_else(|| named.get(&span.record).cloned())
+                .ok_or_else(|| corrupt("a record is missing"))?;
+            let stay = Stay {
+                since: span.since,
+                identity,
+                detail: part.detail,
+            };
+            Ok((span.record, stay))
+        })
+        .collect()
+}
