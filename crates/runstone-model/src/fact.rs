@@ -343,8 +343,9 @@ pub struct Span {
 /// Where something is kept that an effects body brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
-    /// In the body, in the element at this byte: see [`crate::event::Effects::places`].
-    At(u32),
+    /// In the effects body of this entry, in the element at this byte: see
+    /// [`crate::event::Effects::places`].
+    At(EntryIndex, u32),
     /// By itself, because the body is too large to be read for it.
     Here(Arc<[u8]>),
 }

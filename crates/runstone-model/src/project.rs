@@ -102,9 +102,10 @@ impl Rows<'_> {
             return Ok(());
         };
         // Mostly the row was written for more than this.
-        if self.view.subject(self.organization, subject)? != Some(self.index) {
-            let known = self.environment(no)?;
-            self.put(Row::Environment(Arc::new(known)));
+        match self.view.subject(self.organization, subject)? {
+            Some(index) if index == self.index => {}
+            Some(_) => self.put(Row::EnvironmentEntry(self.organization, no, self.index)),
+            None => return Err(self.contradiction(format!("no environment {}", no.0))),
         }
         Ok(())
     }

@@ -226,6 +226,8 @@ pub enum Row {
     Account(Arc<ServiceAccount>),
     Key(Arc<ApiKey>),
     Environment(Arc<Environment>),
+    /// Nothing about an environment changed but its last entry.
+    EnvironmentEntry(OrganizationNo, EnvironmentNo, EntryIndex),
     EnvironmentNamed(OrganizationNo, String, EnvironmentNo),
     /// The members of a logical environment, whole; empty once it is archived.
     Members(OrganizationNo, EnvironmentNo, Vec<EnvironmentNo>),
@@ -589,6 +591,12 @@ impl View {
                 FactKey::Environment(environment.organization, environment.no),
                 Fact::Environment(Arc::clone(environment)),
             ),
+            Row::EnvironmentEntry(organization, no, index) => {
+                let key = FactKey::Environment(*organization, *no);
+                if let Some(Fact::Environment(known)) = self.facts.get_mut(&key) {
+                    Arc::make_mut(known).last_entry = *index;
+                }
+            }
             Row::EnvironmentNamed(organization, name, no) => self.insert(
                 FactKey::EnvironmentNamed(*organization, name.clone()),
                 Fact::EnvironmentNamed(*no),

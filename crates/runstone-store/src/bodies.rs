@@ -75,30 +75,27 @@ fn pack(bytes: &[u8], packed: &mut Vec<u8>) {
     }
 }
 
-/// What [`pack`] took; none if that was nothing.
-fn unpack(packed: &[u8], total: usize) -> Option<Vec<u8>> {
+/// Appends what [`pack`] took; none if that was nothing.
+fn unpack(packed: &[u8], total: usize, bytes: &mut Vec<u8>) -> Option<()> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     // A damaged length must not reserve more than the packed bytes can give.
-    let mut bytes = Vec::with_capacity(total.min(packed.len().saturating_mul(2)));
+    bytes.reserve(total.min(packed.len().saturating_mul(2)));
+    let mut quoted = [b'"'; 66];
     let mut rest = packed;
     loop {
-        let plain = rest
-            .iter()
-            .position(|byte| matches!(*byte, HEX | ESCAPE))
-            .unwrap_or(rest.len());
+        let plain = memchr::memchr2(HEX, ESCAPE, rest).unwrap_or(rest.len());
         let (run, special) = rest.split_at(plain);
         bytes.extend_from_slice(run);
         let Some((&byte, tail)) = special.split_first() else {
-            return Some(bytes);
+            return Some(());
         };
         if byte == HEX {
             let (raw, after) = tail.split_first_chunk::<32>()?;
-            bytes.push(b'"');
-            for byte in raw {
-                bytes.push(DIGITS[usize::from(byte >> 4)]);
-                bytes.push(DIGITS[usize::from(byte & 15)]);
+            for (byte, digits) in raw.iter().zip(quoted[1..].chunks_exact_mut(2)) {
+                digits[0] = DIGITS[usize::from(byte >> 4)];
+                digits[1] = DIGITS[usize::from(byte & 15)];
             }
-            bytes.push(b'"');
+            bytes.extend_from_slice(&quoted);
             rest = after;
         } else {
             let (&escaped, after) = tail.split_first()?;
@@ -201,6 +198,19 @@ pub(crate) fn encode(bytes: &[u8]) -> (i64, Vec<u8>) {
 
 /// The bytes stored in a form of [`encode`]; `total` is their length.
 pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u8>, DbError> {
+    let mut bytes = Vec::new();
+    decode_into(encoding, stored, total, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same into a buffer whose content goes.
+pub(crate) fn decode_into(
+    encoding: i64,
+    stored: &[u8],
+    total: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<(), DbError> {
+    bytes.clear();
     let damaged = || DbError::Corrupt("a stored body is damaged".to_owned());
     let summed = || {
         let (sum, rest) = stored.split_first_chunk::<SUM>().ok_or_else(damaged)?;
@@ -210,12 +220,14 @@ pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u
             Err(damaged())
         }
     };
-    let bytes = match encoding {
-        RAW => stored.to_vec(),
+    match encoding {
+        RAW => bytes.extend_from_slice(stored),
         // Packing was taken only where it saved something: a text without anything to pack is
         // no packed form of itself.
-        PACKED_BARE if stored.len() < total => unpack(stored, total).ok_or_else(damaged)?,
-        PACKED => unpack(summed()?, total).ok_or_else(damaged)?,
+        PACKED_BARE if stored.len() < total => {
+            unpack(stored, total, bytes).ok_or_else(damaged)?;
+        }
+        PACKED => unpack(summed()?, total, bytes).ok_or_else(damaged)?,
         PACKED_ZSTD | PACKED_ZSTD_BARE => {
             let (magic, rest) = if encoding == PACKED_ZSTD {
                 (&ZSTD_MAGIC[..], summed()?)
@@ -227,17 +239,17 @@ pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u
                 scratch
                     .decompress(magic, rest, total.saturating_mul(2).saturating_add(64))
                     .map_err(|_| damaged())?;
-                let bytes = unpack(&scratch.packed, total).ok_or_else(damaged);
+                let unpacked = unpack(&scratch.packed, total, bytes).ok_or_else(damaged);
                 scratch.shrink();
-                bytes
-            })?
+                unpacked
+            })?;
         }
         _ => return Err(damaged()),
-    };
+    }
     if bytes.len() != total {
         return Err(damaged());
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// A small text in one column: encoding byte, length in groups of seven bits, stored form.

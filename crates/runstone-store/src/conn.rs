@@ -10,7 +10,7 @@ use runstone_model::id::Micros;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use crate::dialect::{Dialect, END_SPAN, at_once};
+use crate::dialect::{Dialect, END_SPAN, SET_ENTRY, at_once};
 use crate::table::{Kind, Table};
 use crate::tls::{ConnectError, Target};
 use crate::value::{DbError, Record, Value};
@@ -136,6 +136,7 @@ impl Postgres {
             .iter()
             .map(|(table, _)| table.name)
             .chain((!batch.ends.is_empty()).then_some("ends"))
+            .chain((!batch.entries.is_empty()).then_some("entry"))
             .chain(guard.map(|_| "guard"))
             .collect::<Vec<_>>()
             .join(",");
@@ -143,7 +144,12 @@ impl Postgres {
             Some(statement) => statement.clone(),
             None => {
                 let tables: Vec<_> = batch.tables.iter().map(|(table, _)| *table).collect();
-                let text = at_once(&tables, !batch.ends.is_empty(), guard.is_some());
+                let text = at_once(
+                    &tables,
+                    !batch.ends.is_empty(),
+                    !batch.entries.is_empty(),
+                    guard.is_some(),
+                );
                 let statement = self
                     .client
                     .prepare(&text)
@@ -162,6 +168,11 @@ impl Postgres {
         if !batch.ends.is_empty() {
             for position in 0..5 {
                 columns.push(Column::of(Kind::Int, position, batch.ends));
+            }
+        }
+        if !batch.entries.is_empty() {
+            for position in 0..3 {
+                columns.push(Column::of(Kind::Int, position, batch.entries));
             }
         }
         let guards = guard.map(Guard::columns).unwrap_or_default();
@@ -228,6 +239,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) tables: &'a [(&'static Table, &'a [Vec<Value>])],
     /// The last snapshot of spans and their keys.
     pub(crate) ends: &'a [Vec<Value>],
+    /// The last entry of environments that are not among the rows, and their key.
+    pub(crate) entries: &'a [Vec<Value>],
 }
 
 /// What must still hold when a batch is written that was decided without locks.
@@ -409,6 +422,9 @@ impl Conn {
                 }
                 if !batch.ends.is_empty() {
                     sqlite_put(connection, END_SPAN, batch.ends)?;
+                }
+                if !batch.entries.is_empty() {
+                    sqlite_put(connection, SET_ENTRY, batch.entries)?;
                 }
                 Ok(None)
             }

@@ -93,10 +93,14 @@ impl Dialect {
 /// Ends a span, its detail untouched (SQLite).
 pub(crate) const END_SPAN: &str = "UPDATE spans SET to_no = $1 WHERE organization = $2 AND record = $3 AND environment = $4 AND from_no = $5";
 
+/// An environment's last entry, the rest of its row untouched (SQLite).
+pub(crate) const SET_ENTRY: &str =
+    "UPDATE environments SET last_entry = $1 WHERE organization = $2 AND no = $3";
+
 /// One statement that writes rows of several tables, ends spans, and answers with the clock
 /// (PostgreSQL). Parameters are one array per column, in the order of the tables; then the five
-/// of the spans; then those of the guard, which fails the whole statement by a division by zero.
-pub(crate) fn at_once(tables: &[&Table], ends: bool, guard: bool) -> String {
+/// of the spans; then the three of environments' entries; then those of the guard, which fails the whole statement by a division by zero.
+pub(crate) fn at_once(tables: &[&Table], ends: bool, entries: bool, guard: bool) -> String {
     let mut text = String::from("WITH ");
     let mut next = 1;
     for table in tables {
@@ -113,6 +117,15 @@ pub(crate) fn at_once(tables: &[&Table], ends: bool, guard: bool) -> String {
             next + 4
         );
         next += 5;
+    }
+    if entries {
+        let _ = write!(
+            text,
+            "v AS (UPDATE environments v SET last_entry = e.i FROM unnest(${next}::bigint[], ${}::bigint[], ${}::bigint[]) e(i, o, n) WHERE v.organization = e.o AND v.no = e.n), ",
+            next + 1,
+            next + 2
+        );
+        next += 3;
     }
     text.push_str("c AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now)");
     if guard {
@@ -155,7 +168,7 @@ mod tests {
 
     use regex::Regex;
 
-    use super::{Dialect, END_SPAN, at_once};
+    use super::{Dialect, END_SPAN, SET_ENTRY, at_once};
     use crate::conn::Conn;
     use crate::engine::{Database, Place};
     use crate::table;
@@ -255,6 +268,7 @@ mod tests {
             connection.prepare(table.put_one()).unwrap();
         }
         connection.prepare(END_SPAN).unwrap();
+        connection.prepare(SET_ENTRY).unwrap();
     }
 
     #[tokio::test]
@@ -297,11 +311,19 @@ mod tests {
         for table in table::ALL {
             prepares.prepare(table.put_arrays()).await.unwrap();
         }
-        for ends in [false, true] {
-            prepares
-                .prepare(&at_once(table::ALL, ends, true))
-                .await
-                .unwrap();
+        // No statement writes an environment's row and its entry.
+        let others: Vec<_> = table::ALL
+            .iter()
+            .copied()
+            .filter(|table| table.name != table::ENVIRONMENTS.name)
+            .collect();
+        for (tables, entries) in [(table::ALL, false), (&others, true)] {
+            for ends in [false, true] {
+                prepares
+                    .prepare(&at_once(tables, ends, entries, true))
+                    .await
+                    .unwrap();
+            }
         }
         drop(prepares);
         database.close();

@@ -5,6 +5,7 @@
 //! derived tables only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use runstone_journal::merkle::{Frontier, Hash, leaf_hash};
 use runstone_journal::tile::TILE_WIDTH;
@@ -180,6 +181,15 @@ impl Replay {
             // Of a span written before only the end is.
             match self.latest.get_mut(&key) {
                 Some(Row::Span(span)) => span.to = Some(to),
+                _ => self.pending.put_row(&row),
+            }
+            return;
+        }
+        if let Row::EnvironmentEntry(organization, no, entry) = row {
+            match self.latest.get_mut(&RowKey::Environment(organization, no)) {
+                Some(Row::Environment(environment)) => {
+                    Arc::make_mut(environment).last_entry = entry;
+                }
                 _ => self.pending.put_row(&row),
             }
             return;

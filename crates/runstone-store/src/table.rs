@@ -190,7 +190,7 @@ tables! {
     MEMBERS Derived 3 (organization Int, member Int, logical Int);
     RECORDS Derived 2 (organization Int, no Int, prefix Int, entry Int, body_at Int, here Text);
     SNAPSHOTS Derived 3 (organization Int, environment Int, no Int, entry Int, at Int, events_before Int, events Int, keyframe Int, running Int, step Blob, members Text);
-    SPANS Derived 4 (organization Int, record Int, environment Int, from_no Int, to_no Int, body_at Int, detail Blob);
+    SPANS Derived 4 (organization Int, record Int, environment Int, from_no Int, to_no Int, entry Int, body_at Int, detail Blob);
     SEQUENCES Derived 3 (organization Int, environment Int, reporter Text, sequence Int);
     SUBJECTS Derived 2 (organization Int, subject Text, entry Int);
     PRIVATE_BODIES Derived 3 (organization Int, entry Int, position Int, subject Text, field Text, erased_by Int);

@@ -22,16 +22,17 @@ pub(super) fn append_snapshot(
     let organization = rows.organization;
     let places = effects.places();
     let readable = places.are_readable();
+    let entry = rows.index;
     let kept = |at: u32, detail: &Arc<[u8]>| {
         if readable {
-            Kept::At(at)
+            Kept::At(entry, at)
         } else {
             Kept::Here(Arc::clone(detail))
         }
     };
     let mut added = Vec::with_capacity(effects.added.len());
     for ((identity, detail), at) in effects.added.iter().zip(&places.added) {
-        let stands = readable.then_some((rows.index, *at));
+        let stands = readable.then_some((entry, *at));
         let record = record(rows, identity, stands)?;
         added.push(Element {
             record: record.no,

@@ -13,5 +13,6 @@ ALTER TABLE records ADD COLUMN body_at {int};
 ALTER TABLE records ADD COLUMN here {text};
 DELETE FROM spans;
 ALTER TABLE spans DROP COLUMN detail;
+ALTER TABLE spans ADD COLUMN entry {int};
 ALTER TABLE spans ADD COLUMN body_at {int};
 ALTER TABLE spans ADD COLUMN detail {blob};

@@ -29,28 +29,19 @@ pub(crate) struct Stay {
     pub(crate) detail: Arc<[u8]>,
 }
 
-/// Which bodies are meant by numbers.
-#[derive(Clone, Copy)]
-enum Bodies {
-    /// Those of the entries with these indexes.
-    OfEntries,
-    /// Those of the entries that made these snapshots.
-    OfSnapshots(EnvironmentNo),
-}
-
-/// An element that is wanted: number of its body, byte in it, and the caller's number for it.
+/// An element that is wanted: entry of its body, byte in it, and the caller's number for it.
 type Wanted = (u64, u32, usize);
 
 /// Reads elements of bodies. Gives up before more than `bytes_max` bytes would be decompressed.
 async fn parts(
     conn: &mut Conn,
     organization: OrganizationNo,
-    bodies: Bodies,
     mut wanted: Vec<Wanted>,
     mut bytes_max: usize,
     mut found: impl FnMut(usize, Part),
 ) -> Result<(), DbError> {
     wanted.sort_unstable();
+    let mut body = Vec::new();
     let mut rest = wanted.as_slice();
     while !rest.is_empty() {
         let mut numbers: Vec<i64> = Vec::new();
@@ -68,24 +59,14 @@ async fn parts(
         rest = later;
         let count = numbers.len();
         let numbers = Value::Ints(numbers);
-        let rows = match bodies {
-            Bodies::OfEntries => {
-                conn.query(
-                    "SELECT b.entry, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.position = 0",
-                    &[numbers, organization.0.into()],
-                )
-                .await?
-            }
-            Bodies::OfSnapshots(environment) => {
-                conn.query(
-                    "SELECT s.no, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN snapshots s CROSS JOIN bodies b WHERE s.organization = $2 AND s.environment = $3 AND s.no = i.value AND b.organization = s.organization AND b.entry = s.entry AND b.position = 0",
-                    &[numbers, organization.0.into(), environment.0.into()],
-                )
-                .await?
-            }
-        };
+        let rows = conn
+            .query(
+                "SELECT b.entry, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.position = 0",
+                &[numbers, organization.0.into()],
+            )
+            .await?;
         if rows.len() != count {
-            return Err(corrupt("the body of a snapshot is missing"));
+            return Err(corrupt("an effects body is missing"));
         }
         for row in &rows {
             let number = row.number(0)?;
@@ -94,7 +75,7 @@ async fn parts(
                 .filter(|total| *total <= ELEMENT_BODY_BYTES_MAX)
                 .ok_or_else(|| corrupt("the length of a body"))?;
             bytes_max = bytes_max.checked_sub(total).ok_or(DbError::TooLong)?;
-            let body = crate::bodies::decode(row.int(1)?, &row.blob(3)?, total)?;
+            crate::bodies::decode_into(row.int(1)?, &row.blob(3)?, total, &mut body)?;
             let first = chunk.partition_point(|(other, ..)| *other < number);
             for (_, at, slot) in chunk[first..]
                 .iter()
@@ -129,14 +110,9 @@ pub(crate) async fn read_identities(
             read.push(Some(Arc::new(identity)));
         }
     }
-    parts(
-        conn,
-        organization,
-        Bodies::OfEntries,
-        wanted,
-        bytes_max,
-        |slot, part| read[slot] = part.identity.map(Arc::new),
-    )
+    parts(conn, organization, wanted, bytes_max, |slot, part| {
+        read[slot] = part.identity.map(Arc::new)
+    })
     .await?;
     rows.iter()
         .zip(read)
@@ -193,7 +169,7 @@ pub(crate) async fn stays(
         let rows = conn
             .query(
                 // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
-                "SELECT s.record, s.from_no, s.body_at, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
+                "SELECT s.record, s.from_no, s.entry, s.body_at, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
                 &[
                     Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
                     organization.0.into(),
@@ -204,13 +180,13 @@ pub(crate) async fn stays(
             .await?;
         for row in rows {
             let since = row.number(1)?;
-            let part = if row.is_null(3) {
-                wanted.push((since, row.ordinal(2)?, spans.len()));
+            let part = if row.is_null(4) {
+                wanted.push((row.number(2)?, row.ordinal(3)?, spans.len()));
                 None
             } else {
                 Some(Part {
                     identity: None,
-                    detail: crate::bodies::unsqueeze(&row.blob(3)?)?.into(),
+                    detail: crate::bodies::unsqueeze(&row.blob(4)?)?.into(),
                 })
             };
             spans.push(Reading {
@@ -220,14 +196,9 @@ pub(crate) async fn stays(
             });
         }
     }
-    parts(
-        conn,
-        organization,
-        Bodies::OfSnapshots(environment),
-        wanted,
-        bytes_max,
-        |slot, part| spans[slot].part = Some(part),
-    )
+    parts(conn, organization, wanted, bytes_max, |slot, part| {
+        spans[slot].part = Some(part)
+    })
     .await?;
     // What a span with another detail began with does not say which record it is.
     let unnamed: Vec<RecordNo> = spans

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use runstone_model::fact::{Kept, Principal, SnapshotNo, Span};
+use runstone_model::fact::{Environment, Kept, Principal, SnapshotNo, Span};
 use runstone_model::id::{Digest, Micros};
 use runstone_model::view::Row;
 
@@ -24,6 +24,8 @@ pub(crate) struct Pending {
     pub(crate) erased: Vec<Erased>,
     /// Spans that end: the last snapshot and their key.
     ends: Vec<Vec<Value>>,
+    /// The last entry of environments whose row is not written whole.
+    entries: BTreeMap<(u32, u32), u64>,
 }
 
 #[derive(Default)]
@@ -142,32 +144,22 @@ impl Pending {
                     ],
                 );
             }
-            Row::Environment(environment) => self.put(
-                &table::ENVIRONMENTS,
-                vec![
-                    environment.organization.0.into(),
-                    environment.no.0.into(),
-                    environment.name.as_str().into(),
-                    environment.kind.as_wire().into(),
-                    environment.description.as_str().into(),
-                    environment.include_scaling.into(),
-                    environment.require_provenance.into(),
-                    json(
-                        &environment
-                            .members
-                            .iter()
-                            .map(|member| member.0)
-                            .collect::<Vec<_>>(),
-                    ),
-                    json(&environment.tags),
-                    environment.created_at.0.into(),
-                    environment.modified_at.0.into(),
-                    environment.archived_at.map(|at| at.0).into(),
-                    environment.snapshots.into(),
-                    environment.changed_at.map(|at| at.0).into(),
-                    environment.last_entry.into(),
-                ],
-            ),
+            Row::EnvironmentEntry(organization, environment, entry) => {
+                let key: [Value; 2] = [organization.0.into(), environment.0.into()];
+                if let Some((_, rows)) = self.tables.get_mut(table::ENVIRONMENTS.name)
+                    && let Some(position) = rows.positions.get(&key_bytes(&key))
+                {
+                    let last = table::ENVIRONMENTS.columns.len() - 1;
+                    rows.rows[*position][last] = (*entry).into();
+                } else {
+                    self.entries.insert((organization.0, environment.0), *entry);
+                }
+            }
+            Row::Environment(environment) => {
+                self.entries
+                    .remove(&(environment.organization.0, environment.no.0));
+                self.put(&table::ENVIRONMENTS, environment_row(environment));
+            }
             Row::EnvironmentNamed(organization, name, environment) => self.put(
                 &table::ENVIRONMENT_NAMES,
                 vec![
@@ -285,7 +277,7 @@ impl Pending {
 
     pub(crate) fn len(&self) -> usize {
         let rows: usize = self.tables.values().map(|(_, rows)| rows.rows.len()).sum();
-        rows + self.ends.len()
+        rows + self.ends.len() + self.entries.len()
     }
 
     /// Whether more is to be done than one statement that only writes can do.
@@ -318,9 +310,14 @@ impl Pending {
             .map(|(table, rows)| (*table, rows.rows.as_slice()))
             .collect();
         let ends = std::mem::take(&mut self.ends);
+        let entries: Vec<Vec<Value>> = std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|((organization, no), entry)| vec![entry.into(), organization.into(), no.into()])
+            .collect();
         let batch = Batch {
             tables: &tables,
             ends: &ends,
+            entries: &entries,
         };
         let clock = conn.write(&batch, guard).await?;
         for verifier in std::mem::take(&mut self.removed_keys) {
@@ -357,9 +354,9 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Value {
 }
 
 fn span_row(span: &Span) -> Vec<Value> {
-    let (at, detail) = match &span.detail {
-        Kept::At(at) => (Some(*at), None),
-        Kept::Here(detail) => (None, Some(crate::bodies::squeeze(detail))),
+    let (entry, at, detail) = match &span.detail {
+        Kept::At(entry, at) => (Some(*entry), Some(*at), None),
+        Kept::Here(detail) => (None, None, Some(crate::bodies::squeeze(detail))),
     };
     vec![
         span.organization.0.into(),
@@ -367,7 +364,34 @@ fn span_row(span: &Span) -> Vec<Value> {
         span.environment.0.into(),
         span.from.into(),
         span.to.into(),
+        entry.into(),
         at.into(),
         detail.into(),
+    ]
+}
+
+fn environment_row(environment: &Environment) -> Vec<Value> {
+    vec![
+        environment.organization.0.into(),
+        environment.no.0.into(),
+        environment.name.as_str().into(),
+        environment.kind.as_wire().into(),
+        environment.description.as_str().into(),
+        environment.include_scaling.into(),
+        environment.require_provenance.into(),
+        json(
+            &environment
+                .members
+                .iter()
+                .map(|member| member.0)
+                .collect::<Vec<_>>(),
+        ),
+        json(&environment.tags),
+        environment.created_at.0.into(),
+        environment.modified_at.0.into(),
+        environment.archived_at.map(|at| at.0).into(),
+        environment.snapshots.into(),
+        environment.changed_at.map(|at| at.0).into(),
+        environment.last_entry.into(),
     ]
 }
