@@ -111,7 +111,7 @@ pub(crate) async fn read_identities(
         }
     }
     parts(conn, organization, wanted, bytes_max, |slot, part| {
-        read[slot] = part.identity.map(Arc::new)
+        read[slot] = part.identity.map(Arc::new);
     })
     .await?;
     rows.iter()
@@ -197,7 +197,7 @@ pub(crate) async fn stays(
         }
     }
     parts(conn, organization, wanted, bytes_max, |slot, part| {
-        spans[slot].part = Some(part)
+        spans[slot].part = Some(part);
     })
     .await?;
     // What a span with another detail began with does not say which record it is.
