@@ -11,9 +11,9 @@ use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
     AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
-    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record, RecordNo, Repo,
-    RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span, Telling, TemplateNo, TemplateRow, Trail,
-    TrailNo, User, UserNo,
+    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record,
+    RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span, Telling,
+    TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
 };
 use crate::id::Digest;
 use crate::role::Role;
@@ -711,7 +711,11 @@ impl View {
                     Fact::Repo(Arc::clone(repo)),
                 );
             }
-            Row::Snapshot(_) | Row::Span(_) | Row::SpanEnded { .. } | Row::ArtifactState(..) | Row::Telling(_) => {}
+            Row::Snapshot(_)
+            | Row::Span(_)
+            | Row::SpanEnded { .. }
+            | Row::ArtifactState(..)
+            | Row::Telling(_) => {}
         }
     }
 }

@@ -75,19 +75,20 @@ impl Read {
         let mut prefixes: Vec<i64> = fingerprints.iter().map(rows::prefix).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
-        let rows = self
-            .conn()
-            .await?
+        let bytes_max = self.bodies_bytes_max();
+        let conn = self.conn().await?;
+        let rows = conn
             .query(
-                "SELECT r.no, r.fingerprint, r.name, r.instances FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value AND r.fingerprint IS NOT NULL",
+                "SELECT r.no, r.entry, r.body_at, r.here FROM ID_TABLE($1) CROSS JOIN records r WHERE r.organization = $2 AND r.prefix >= i.value AND r.prefix <= i.value",
                 &[Value::Ints(prefixes), organization.0.into()],
             )
             .await?;
+        let found = rows::read_identities(conn, organization, &rows, bytes_max).await?;
         self.bound(rows.len())?;
-        let mut records = rows
-            .iter()
-            .map(rows::record)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut records: Vec<_> = found
+            .into_iter()
+            .map(|(no, identity)| rows::record(no, identity))
+            .collect();
         records.retain(|record| {
             record
                 .identity
