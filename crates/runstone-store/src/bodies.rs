@@ -21,7 +21,7 @@ const PACKED: i64 = 3;
 /// to the sum of what follows.
 const PACKED_ZSTD: i64 = 4;
 
-/// A file outside, as it was uploaded; never held in memory whole.
+/// A file outside, as it was uploaded.
 pub(crate) const OPAQUE: i64 = 16;
 
 /// Bytes of a sum.
@@ -221,7 +221,7 @@ pub(crate) fn decode_into(
         }
     };
     match encoding {
-        RAW => bytes.extend_from_slice(stored),
+        RAW | OPAQUE => bytes.extend_from_slice(stored),
         // Packing was taken only where it saved something: a text without anything to pack is
         // no packed form of itself.
         PACKED_BARE if stored.len() < total => {

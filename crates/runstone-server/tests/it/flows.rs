@@ -354,3 +354,51 @@ async fn an_artifact_carries_its_history_from_all_environments() {
         assert_eq!(none["data"], json!([]));
     }
 }
+
+#[tokio::test]
+async fn an_attached_file_comes_back_as_it_was() {
+    for server in servers().await {
+        put_flow(&server, "runner", None).await;
+        let file: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+        let reply = send_form(
+            &server,
+            "POST",
+            "/attestations/acme/runner/trail/t1/generic",
+            json!({"attestation_name": "scan", "is_compliant": true}),
+            Some(("attachment_file", "../scan <b>.bin", &file)),
+        )
+        .await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        let shown = read(&server, "/attestations/acme/runner/trail/t1/scan").await;
+        let shown = &shown[0];
+        assert_eq!(shown["has_audit_package"], true);
+        let digest = runstone_model::id::Digest::of(&file).to_hex();
+        assert_eq!(shown["evidence_archive_fingerprint"], digest);
+        let href = shown["_links"]["evidence"]["href"].as_str().unwrap();
+        let path = href.strip_prefix("http://runstone.test").unwrap();
+        let reply = server.get(path, ADMIN).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(reply.body, file);
+        assert_eq!(
+            reply.header("content-disposition"),
+            "attachment; filename=\"scan__b_.bin\""
+        );
+        let none = read(&server, "/attestations/acme/runner/trail/t1/other").await;
+        assert_eq!(none, json!([]));
+        for (part, message) in [
+            ("attachment", "cannot be read"),
+            ("data_json", "more than once"),
+        ] {
+            let reply = send_form(
+                &server,
+                "POST",
+                "/attestations/acme/runner/trail/t1/generic",
+                json!({"attestation_name": "scan", "is_compliant": true}),
+                Some((part, "x", b"{}")),
+            )
+            .await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.text());
+            assert!(reply.text().contains(message), "{}", reply.text());
+        }
+    }
+}

@@ -24,6 +24,7 @@ fn path(route: &RouteInfo, organization: &str) -> String {
         ("{flow_name}", "matrix"),
         ("{trail_name}", "matrix"),
         ("{attestation_name}", "matrix"),
+        ("{attestation_id}", "matrix"),
         ("{fingerprint}", "aaaaa"),
         ("{commit_sha}", "aaaaa"),
         ("{index}", "0"),

@@ -172,6 +172,16 @@ async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Act
         _ => {
             let overrides = random.random_bool(0.1);
             let targets = random.random_bool(0.4).then(|| "part-0".to_owned());
+            let attachment = if random.random_bool(0.2) {
+                let mut read = bench.store.read().await.unwrap();
+                let known = read.organization_named(organization).await.unwrap();
+                let id = known.unwrap().id.clone();
+                let file = vec![random.random_range(0..4); 1_000];
+                let stored = bench.store.put_attachment(&id, file.into()).await;
+                Some(stored.unwrap())
+            } else {
+                None
+            };
             FlowAction::Attest(Box::new(Attest {
                 flow,
                 trail,
@@ -186,7 +196,7 @@ async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Act
                 version: None,
                 control: None,
                 content,
-                attachment: None,
+                attachment,
             }))
         }
     })

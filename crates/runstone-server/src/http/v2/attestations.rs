@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::http::{Method, StatusCode};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, Method, StatusCode};
 use runstone_api::paging::Page;
 use runstone_api::{path, seconds};
 use runstone_model::attestation::{KINDS, Kind, Verdict, system_attestation_types};
@@ -147,6 +148,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             of_artifact,
         ),
     ];
+    endpoints.push(get(
+        Right::Read,
+        api("/attestations/{org}/{flow_name}/trail/{trail_name}/attestation/{attestation_id}/evidence"),
+        docs(
+            "get_attestation_evidence",
+            TAG,
+            "Download the file attached to an attestation",
+            Success::Other("the file as it was sent"),
+            &[(200, "The file."), MISSING],
+        ),
+        evidence,
+    ));
     endpoints.extend(KINDS.iter().map(|kind| {
         write(
             Method::POST,
@@ -556,6 +569,65 @@ async fn of_trail(mut call: ReadCall) -> Answer {
     answer::json(StatusCode::OK, &shown)
 }
 
+/// The attached file, to be saved and never shown by a browser.
+async fn evidence(mut call: ReadCall) -> Answer {
+    let parts = std::sync::Arc::clone(&call.parts);
+    let org = &call.organization;
+    let (_, trail) = trail_of(
+        &mut call.read,
+        org,
+        parts.param("flow_name"),
+        parts.param("trail_name"),
+    )
+    .await?;
+    let id = parts.param("attestation_id");
+    let missing = || AppError::missing(format!("Attestation '{id}' has no evidence"));
+    let no = parse_wire_id(Named::Attestation, &org.id, id).ok_or_else(missing)?;
+    let attestation = call
+        .read
+        .attestation(org.no, AttestationNo(no))
+        .await?
+        .filter(|attestation| attestation.trail == trail.no && attestation.is_attached)
+        .ok_or_else(missing)?;
+    // The file stands after what was told with it.
+    let bytes = call
+        .read
+        .body(org.no, attestation.entry, 1)
+        .await?
+        .ok_or_else(missing)?;
+    let contents = json_contents(&mut call.read, org, &[(attestation.entry, 0)]).await?;
+    let told = contents.get(&(attestation.entry, 0));
+    let name = told.and_then(|told| told["attachment"]["name"].as_str());
+    let mut response = answer::body(StatusCode::OK, answer::BYTES, bytes);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_DISPOSITION, disposition(name.unwrap_or_default()));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox"),
+    );
+    Ok(response)
+}
+
+/// Under which name a file is saved: its own without folders and whatever might mean something.
+fn disposition(name: &str) -> HeaderValue {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let safe: String = last
+        .chars()
+        .map(|character| match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => character,
+            _ => '_',
+        })
+        .take(100)
+        .collect();
+    let safe = match safe.trim_matches('.') {
+        "" => "evidence",
+        safe => safe,
+    };
+    HeaderValue::try_from(format!("attachment; filename=\"{safe}\""))
+        .unwrap_or(HeaderValue::from_static("attachment"))
+}
+
 async fn of_artifact(mut call: ReadCall) -> Answer {
     let parts = std::sync::Arc::clone(&call.parts);
     let org = &call.organization;
@@ -583,4 +655,24 @@ async fn of_artifact(mut call: ReadCall) -> Answer {
     let origin = parts.origin();
     let shown = show_all(&mut call.read, org, &origin, &found).await?;
     answer::json(StatusCode::OK, &shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_mean_nothing_to_a_browser_or_a_disk() {
+        for (name, shown) in [
+            ("report.xml", "report.xml"),
+            ("../../etc/passwd", "passwd"),
+            ("C:\\x\\a b\".tgz", "a_b_.tgz"),
+            ("", "evidence"),
+            ("..", "evidence"),
+            ("ä\r\nSet-Cookie: a", "___Set-Cookie__a"),
+        ] {
+            let expected = format!("attachment; filename=\"{shown}\"");
+            assert_eq!(disposition(name).to_str(), Ok(expected.as_str()), "{name}");
+        }
+    }
 }

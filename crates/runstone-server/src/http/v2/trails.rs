@@ -162,7 +162,7 @@ pub(super) fn commit_info(told: Option<&Value>) -> Value {
         ("author", json!("")),
         ("branch", json!("")),
         ("timestamp", json!(0)),
-        ("url", Value::Null),
+        ("url", json!("")),
     ] {
         let value = told.get(name).filter(|value| !value.is_null());
         shown.insert(name.to_owned(), value.cloned().unwrap_or(absent));
