@@ -38,7 +38,6 @@ async fn every_kind_of_damage_is_named_with_its_record() {
         [""; 0]
     );
     let good = std::fs::read(&file).unwrap();
-    let blob = find_blob(&bench.folder.path().join("blobs"));
     let cases = [
         (
             "UPDATE entries SET leaf = zeroblob(32) WHERE organization = 1 AND position = 300",
@@ -132,33 +131,28 @@ async fn every_kind_of_damage_is_named_with_its_record() {
         );
     }
     std::fs::write(&file, &good).unwrap();
-    // A body outside the database.
-    let bytes = std::fs::read(&blob).unwrap();
-    std::fs::write(&blob, &bytes[1..]).unwrap();
-    let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
-    assert!(
-        told.iter().any(|line| line.contains(", body 0: ")),
-        "{told:#?}"
-    );
-    std::fs::remove_file(&blob).unwrap();
-    let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
-    assert!(
-        told.iter()
-            .any(|line| line.ends_with("body 0: is missing from the blob store")),
-        "{told:#?}"
-    );
-    std::fs::write(&blob, &bytes).unwrap();
+    // Bodies outside the database: large ones and attached files.
+    for blob in files(&bench.folder.path().join("blobs")).iter().take(4) {
+        let bytes = std::fs::read(blob).unwrap();
+        std::fs::write(blob, &bytes[1..]).unwrap();
+        let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+        assert!(
+            told.iter().any(|line| line.contains(", body ")),
+            "{told:#?}"
+        );
+        std::fs::remove_file(blob).unwrap();
+        let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+        assert!(
+            told.iter()
+                .any(|line| line.ends_with(": is missing from the blob store")),
+            "{told:#?}"
+        );
+        std::fs::write(blob, &bytes).unwrap();
+    }
     assert_eq!(
         problems(&fsck(&options, &mut |_| {}).await.unwrap()),
         [""; 0]
     );
-}
-
-fn find_blob(folder: &Path) -> PathBuf {
-    files(folder)
-        .into_iter()
-        .next()
-        .expect("the history has a large body")
 }
 
 /// All files below a folder, in order.
