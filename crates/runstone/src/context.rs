@@ -255,9 +255,14 @@ impl Context {
         self.streams.out(&format!("{line}\n"));
     }
 
+    /// Whether warnings are left out.
+    pub fn is_quiet(&self) -> bool {
+        self.values.bool("quiet") && !self.values.bool("debug")
+    }
+
     /// Warns, unless quiet.
     pub fn warn(&self, line: impl std::fmt::Display) {
-        if !self.values.bool("quiet") || self.values.bool("debug") {
+        if !self.is_quiet() {
             self.streams.err(&format!("[warning] {line}\n"));
         }
     }

@@ -61,7 +61,8 @@ pub fn run(process: Process, words: &[String]) -> ExitCode {
                 ),
                 None => format!("Error: {}\n", error.message),
             };
-            return fail(&streams, &line, error.dry_run);
+            // What the flags mean is not settled yet, so nothing is left out.
+            return fail(&streams, &line, error.dry_run, false);
         }
     };
     say_deprecations(
@@ -79,18 +80,20 @@ pub fn run(process: Process, words: &[String]) -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     let line = format!("Error: {}\n", error_text(&context, &error));
-                    fail(&streams, &line, context.is_dry_run())
+                    fail(&streams, &line, context.is_dry_run(), context.is_quiet())
                 }
             }
         }
     }
 }
 
-/// Prints an error line; during a dry run it is only told.
-fn fail(streams: &Streams, line: &str, dry_run: bool) -> ExitCode {
+/// Prints an error line; during a dry run it is only told, with a warning unless quiet.
+fn fail(streams: &Streams, line: &str, dry_run: bool, quiet: bool) -> ExitCode {
     if dry_run {
         streams.out(line);
-        streams.err(&format!("[warning] {DRY_RUN_ERROR}\n"));
+        if !quiet {
+            streams.err(&format!("[warning] {DRY_RUN_ERROR}\n"));
+        }
         ExitCode::SUCCESS
     } else {
         streams.err(line);
@@ -346,6 +349,7 @@ fn run_on_each(
     let mut errors = String::new();
     let mut dry_run = false;
     let mut debug = false;
+    let mut quiet = false;
     let mut buffers = Vec::new();
     for (index, (host, token)) in servers.iter().enumerate() {
         let buffer = Rc::new(RefCell::new(Vec::new()));
@@ -367,6 +371,7 @@ fn run_on_each(
         let result = run_once(&mut context);
         dry_run |= context.is_dry_run();
         debug |= context.values.bool("debug");
+        quiet |= context.is_quiet();
         if let Err(error) = result {
             if index > 0 {
                 errors.push('\n');
@@ -389,7 +394,7 @@ fn run_on_each(
     if errors.is_empty() {
         ExitCode::SUCCESS
     } else {
-        fail(&streams, &format!("Error: {errors}\n"), dry_run)
+        fail(&streams, &format!("Error: {errors}\n"), dry_run, quiet)
     }
 }
 

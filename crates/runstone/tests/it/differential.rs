@@ -302,8 +302,8 @@ fn the_published_client_says_the_same_to_random_lines() {
         if theirs.code == Some(2) || theirs.err.contains("cannot unmarshal") {
             continue;
         }
-        // Nor what is not there.
-        if theirs.out.contains("<nil>") {
+        // Nor what is not there, such as the number of a page.
+        if theirs.out.contains("<nil>") || theirs.out.contains("page number 0") {
             continue;
         }
         let ours = kept(&world, &world.run_with(&words, &[]));
