@@ -402,3 +402,44 @@ async fn an_attached_file_comes_back_as_it_was() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_search_finds_artifacts_by_commit_and_by_fingerprint() {
+    for server in servers().await {
+        put_flow(&server, "runner", None).await;
+        let reply = report_artifact(&server, "t1", &fp('a')).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.text());
+        put_environment(&server, "prod", "server").await;
+        report(
+            &server,
+            "prod",
+            &[
+                ("registry/runner:16d9990", &fp('a'), 1),
+                ("stray", &fp('b'), 1),
+            ],
+        )
+        .await;
+        let by_commit = read(&server, "/search/acme/sha/16d99").await;
+        assert_eq!(by_commit["resolved_to"]["type"], "commit");
+        assert_eq!(by_commit["resolved_to"]["full_match"], COMMIT);
+        let by_fingerprint = read(&server, "/search/acme/sha/aaaaaaa").await;
+        assert_eq!(by_fingerprint["resolved_to"]["type"], "fingerprint");
+        assert_eq!(by_commit["artifacts"], by_fingerprint["artifacts"]);
+        let found = &by_commit["artifacts"][0];
+        assert_eq!(found["has_provenance"], true);
+        assert_eq!(found["flow"], "runner");
+        assert_eq!(found["trail"], "t1");
+        assert_eq!(found["git_commit"], COMMIT);
+        assert_eq!(found["running_in"], json!(["prod"]));
+        assert_eq!(found["history"][0]["event"], "runner reported");
+        assert_eq!(
+            found["history"][1]["event"],
+            "Started running in prod#1 environment"
+        );
+        let stray = read(&server, "/search/acme/sha/bbbbb").await;
+        assert_eq!(stray["artifacts"][0]["has_provenance"], false);
+        assert_eq!(stray["artifacts"][0]["name"], "stray");
+        let reply = get(&server, "/search/acme/sha/fffff").await;
+        assert_eq!(reply.json()["message"], "No matches for 'fffff'.");
+    }
+}

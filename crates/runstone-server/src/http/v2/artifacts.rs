@@ -146,7 +146,7 @@ async fn report(call: WriteCall) -> Answer {
 }
 
 /// Flows and trails of reports, and what is told in them.
-struct Around<'a> {
+pub(super) struct Around<'a> {
     organization: &'a Organization,
     origin: &'a str,
     flows: HashMap<FlowNo, Flow>,
@@ -157,7 +157,7 @@ struct Around<'a> {
 
 impl<'a> Around<'a> {
     /// What these reports are shown with, set-wise.
-    async fn of(
+    pub(super) async fn of(
         read: &mut Read,
         organization: &'a Organization,
         origin: &'a str,
@@ -190,7 +190,7 @@ impl<'a> Around<'a> {
         })
     }
 
-    fn flow_of(&self, artifact: &Artifact) -> Option<&Flow> {
+    pub(super) fn flow_of(&self, artifact: &Artifact) -> Option<&Flow> {
         self.flows.get(&self.trails.get(&artifact.trail)?.flow)
     }
 
@@ -214,7 +214,7 @@ impl<'a> Around<'a> {
             .filter(move |attestation| attestation.is_about(artifact))
     }
 
-    fn item(&self, artifact: &Artifact) -> Option<ArtifactListItem> {
+    pub(super) fn item(&self, artifact: &Artifact) -> Option<ArtifactListItem> {
         let (organization, origin) = (self.organization, self.origin);
         let trail = self.trails.get(&artifact.trail)?;
         let flow = self.flows.get(&trail.flow)?;
@@ -273,7 +273,7 @@ impl<'a> Around<'a> {
     }
 
     /// What happened to an artifact, oldest first. What came after it first ran is marked.
-    fn history(&self, artifact: &Artifact, life: &Life) -> Vec<HistoryEvent> {
+    pub(super) fn history(&self, artifact: &Artifact, life: &Life) -> Vec<HistoryEvent> {
         let created = match &artifact.name {
             Some(name) => format!("{name} reported"),
             None => "Artifact created".to_owned(),

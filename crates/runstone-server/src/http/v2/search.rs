@@ -1,16 +1,17 @@
-//! Search by fingerprint (`api-environments.md` section 12). A prefix may also be that of a
-//! commit, once there are flows that know commits; until then commits match nothing.
+//! Search by fingerprint or commit (`api-environments.md` section 12): what flows know of, and what
+//! was only seen running.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use axum::http::StatusCode;
 use runstone_api::search::{FoundArtifact, HistoryLine, Matches, ResolvedTo, SearchResult};
 use runstone_api::{path, seconds};
-use runstone_model::fact::{Environment, EnvironmentNo, RecordNo, Run, SnapshotNo};
-use runstone_model::history::story;
-use runstone_model::id::{Fingerprint, Micros};
+use runstone_model::fact::Artifact;
+use runstone_model::id::Fingerprint;
 use runstone_model::role::Right;
 
+use super::artifacts::Around;
+use super::lives::{Life, lives};
 use crate::app::error::AppError;
 use crate::http::answer::{self, Answer};
 use crate::http::call::ReadCall;
@@ -21,8 +22,8 @@ use crate::http::router::{Endpoint, api, read as get};
 const DIGITS_MIN: usize = 5;
 /// Most digits of a fingerprint.
 const DIGITS_MAX: usize = 64;
-/// More records than this are too many to tell.
-const RECORDS_MAX: usize = 200;
+/// More records or reports than this are too many to tell.
+const FOUND_MAX: usize = 200;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![get(
@@ -31,7 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         docs(
             "search_sha",
             "Search",
-            "Search artifacts by fingerprint",
+            "Search artifacts by fingerprint or commit",
             Success::One(shape::<SearchResult>()),
             &[
                 (
@@ -49,8 +50,82 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     )]
 }
 
+/// Environments, each once.
+fn names(places: &[(String, u64)]) -> Vec<String> {
+    let names: BTreeSet<&String> = places.iter().map(|(name, _)| name).collect();
+    names.into_iter().cloned().collect()
+}
+
+/// Of reports, newest first, the newest of each artifact in each trail.
+fn newest(reports: &mut Vec<Artifact>) {
+    let mut seen = HashSet::new();
+    reports.retain(|report| seen.insert((report.fingerprint, report.trail)));
+}
+
+/// An artifact that no flow knows, but that ran.
+fn only_seen(call: &ReadCall, fingerprint: Fingerprint, name: &str, life: &Life) -> FoundArtifact {
+    let (origin, hex) = (call.parts.origin(), fingerprint.to_hex());
+    FoundArtifact {
+        name: name.to_owned(),
+        has_provenance: false,
+        git_commit: None,
+        pipeline: String::new(),
+        flow: String::new(),
+        trail: String::new(),
+        template_reference_name: String::new(),
+        build_url: String::new(),
+        commit_url: None,
+        compliance_state: String::new(),
+        running_in: names(&life.running),
+        exited_from: names(&life.exited),
+        html_url: path::search_html(&origin, &call.organization.name, &hex),
+        api_url: path::search_api(&origin, &call.organization.name, &hex),
+        history: life
+            .happened
+            .iter()
+            .map(|happened| HistoryLine {
+                event: happened.text.clone(),
+                timestamp: seconds(happened.at),
+            })
+            .collect(),
+        fingerprint: hex,
+    }
+}
+
+/// A report of an artifact with everything that is known of it.
+fn reported(around: &Around<'_>, artifact: &Artifact, life: &Life) -> Option<FoundArtifact> {
+    let item = around.item(artifact)?;
+    let flow = around.flow_of(artifact)?.name.clone();
+    Some(FoundArtifact {
+        name: item.filename,
+        has_provenance: true,
+        git_commit: artifact.commit.map(|commit| commit.to_hex()),
+        pipeline: flow.clone(),
+        flow,
+        trail: item.trail_name.unwrap_or_default(),
+        template_reference_name: item.template_reference_name.unwrap_or_default(),
+        build_url: item.build_url,
+        commit_url: Some(item.commit_url),
+        compliance_state: item.state,
+        running_in: names(&life.running),
+        exited_from: names(&life.exited),
+        html_url: item.html_url,
+        api_url: item.api_url,
+        history: around
+            .history(artifact, life)
+            .into_iter()
+            .map(|line| HistoryLine {
+                event: line.event,
+                timestamp: line.timestamp,
+            })
+            .collect(),
+        fingerprint: item.fingerprint,
+    })
+}
+
 async fn search(mut call: ReadCall) -> Answer {
-    let value = call.parts.param("search_value");
+    let parts = std::sync::Arc::clone(&call.parts);
+    let value = parts.param("search_value");
     let prefix = value.to_ascii_lowercase();
     if prefix.len() < DIGITS_MIN || !prefix.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(AppError::bad(format!(
@@ -62,135 +137,75 @@ async fn search(mut call: ReadCall) -> Answer {
         return Err(no_match());
     }
     let org = call.organization.no;
-    let read = &mut call.read;
-    let records = read
-        .records_by_prefix(org, &prefix, RECORDS_MAX + 1)
-        .await?;
-    if records.len() > RECORDS_MAX {
+    let most = FOUND_MAX + 1;
+    let records = call.read.records_by_prefix(org, &prefix, most).await?;
+    let by_prefix = call.read.artifacts_by_prefix(org, &prefix, most).await?;
+    let of_commits = call.read.artifacts_by_commit(org, &prefix, most).await?;
+    if records.len() > FOUND_MAX || by_prefix.len() > FOUND_MAX || of_commits.len() > FOUND_MAX {
         return Err(AppError::bad(format!(
-            "Search results are too ambiguous: more than {RECORDS_MAX} artifacts match '{value}'."
+            "Search results are too ambiguous: more than {FOUND_MAX} artifacts match '{value}'."
         )));
     }
+    let commits: BTreeSet<String> = of_commits
+        .iter()
+        .filter_map(|report| report.commit)
+        .map(|commit| commit.to_hex())
+        .collect();
     // One artifact may have a record per count of instances.
-    let mut counts: HashMap<RecordNo, Option<u32>> = HashMap::new();
-    let mut artifacts: BTreeMap<(Fingerprint, String), Vec<RecordNo>> = BTreeMap::new();
+    let mut seen: BTreeSet<(Fingerprint, String)> = BTreeSet::new();
     for record in &records {
         if let Some(fingerprint) = record.identity.fingerprint {
-            counts.insert(record.no, record.identity.count);
-            artifacts
-                .entry((fingerprint, record.identity.name.clone()))
-                .or_default()
-                .push(record.no);
+            seen.insert((fingerprint, record.identity.name.clone()));
         }
     }
-    if artifacts.is_empty() {
+    let matching: BTreeSet<Fingerprint> = by_prefix
+        .iter()
+        .map(|report| report.fingerprint)
+        .chain(seen.iter().map(|(fingerprint, _)| *fingerprint))
+        .collect();
+    let mut reports: Vec<Artifact> = by_prefix.into_iter().chain(of_commits).collect();
+    newest(&mut reports);
+    let known: BTreeSet<Fingerprint> = reports.iter().map(|report| report.fingerprint).collect();
+    seen.retain(|(fingerprint, _)| !known.contains(fingerprint));
+    if reports.is_empty() && seen.is_empty() {
         return Err(no_match());
     }
-    let numbers: Vec<RecordNo> = counts.keys().copied().collect();
-    let mut runs: HashMap<RecordNo, Vec<Run>> = HashMap::new();
-    for run in read.runs(org, &numbers).await? {
-        runs.entry(run.record).or_default().push(run);
+    let all: BTreeSet<Fingerprint> = matching.union(&known).copied().collect();
+    let all: Vec<Fingerprint> = all.into_iter().collect();
+    let lives = lives(&mut call.read, org, &all).await?;
+    let none = Life::default();
+    let life = |fingerprint: &Fingerprint| lives.get(fingerprint).unwrap_or(&none);
+    let origin = parts.origin();
+    let organization = std::sync::Arc::clone(&call.organization);
+    let around = Around::of(&mut call.read, &organization, &origin, &reports).await?;
+    let mut by_fingerprint: BTreeMap<Fingerprint, Vec<FoundArtifact>> = BTreeMap::new();
+    for report in &reports {
+        let found = reported(&around, report, life(&report.fingerprint));
+        by_fingerprint
+            .entry(report.fingerprint)
+            .or_default()
+            .extend(found);
     }
-    let mut environments: HashMap<EnvironmentNo, Environment> = HashMap::new();
-    let mut times: HashMap<(EnvironmentNo, SnapshotNo), Micros> = HashMap::new();
-    let origin = call.parts.origin();
-    let mut found = Vec::with_capacity(artifacts.len());
-    for ((fingerprint, name), records) in &artifacts {
-        let runs: Vec<(Run, Option<u32>)> = records
-            .iter()
-            .flat_map(|record| {
-                let count = counts.get(record).copied().flatten();
-                runs.get(record)
-                    .into_iter()
-                    .flatten()
-                    .map(move |run| (*run, count))
-            })
-            .collect();
-        let mut running: BTreeMap<EnvironmentNo, bool> = BTreeMap::new();
-        for (run, _) in &runs {
-            *running.entry(run.environment).or_default() |= run.to.is_none();
-            if !environments.contains_key(&run.environment)
-                && let Some(environment) = read.environment(org, run.environment).await?
-            {
-                environments.insert(run.environment, environment);
-            }
-        }
-        let mut history = Vec::new();
-        for step in story(&runs) {
-            let Some(environment) = environments.get(&step.environment) else {
-                continue;
-            };
-            let Some(event) = step.annotation.history(&environment.name, step.snapshot) else {
-                continue;
-            };
-            let at = match times.get(&(step.environment, step.snapshot)) {
-                Some(at) => *at,
-                None => {
-                    let at = read
-                        .snapshot(org, step.environment, step.snapshot)
-                        .await?
-                        .map(|snapshot| snapshot.at)
-                        .unwrap_or_default();
-                    times.insert((step.environment, step.snapshot), at);
-                    at
-                }
-            };
-            history.push((at, event));
-        }
-        history.sort_by_key(|(at, _)| *at);
-        let names = |wanted: bool| -> Vec<String> {
-            let mut names: Vec<String> = running
-                .iter()
-                .filter_map(|(no, runs_now)| Some((environments.get(no)?, *runs_now)))
-                .filter(|(environment, runs_now)| {
-                    (*runs_now && environment.archived_at.is_none()) == wanted
-                })
-                .map(|(environment, _)| environment.name.clone())
-                .collect();
-            names.sort();
-            names
-        };
-        let hex = fingerprint.to_hex();
-        found.push(FoundArtifact {
-            name: name.clone(),
-            has_provenance: false,
-            git_commit: None,
-            pipeline: String::new(),
-            flow: String::new(),
-            trail: String::new(),
-            template_reference_name: String::new(),
-            build_url: String::new(),
-            commit_url: None,
-            compliance_state: String::new(),
-            running_in: names(true),
-            exited_from: names(false),
-            html_url: path::search_html(&origin, &call.organization.name, &hex),
-            api_url: path::search_api(&origin, &call.organization.name, &hex),
-            history: history
-                .into_iter()
-                .map(|(at, event)| HistoryLine {
-                    event,
-                    timestamp: seconds(at),
-                })
-                .collect(),
-            fingerprint: hex,
-        });
+    for (fingerprint, name) in &seen {
+        let found = only_seen(&call, *fingerprint, name, life(fingerprint));
+        by_fingerprint.entry(*fingerprint).or_default().push(found);
     }
-    let mut matches: Vec<String> = found
-        .iter()
-        .map(|found| found.fingerprint.clone())
-        .collect();
-    matches.dedup();
+    let matches: Vec<String> = matching.iter().map(Fingerprint::to_hex).collect();
+    let commits: Vec<String> = commits.into_iter().collect();
+    let (kind, full_match) = match (&matches[..], &commits[..]) {
+        ([one], []) => ("fingerprint", one.clone()),
+        ([], [one]) => ("commit", one.clone()),
+        (fingerprints, commits) => {
+            let first = fingerprints.first().or(commits.first());
+            ("multiple", first.cloned().unwrap_or_default())
+        }
+    };
     answer::json(
         StatusCode::OK,
         &SearchResult {
             resolved_to: ResolvedTo {
-                kind: if matches.len() == 1 {
-                    "fingerprint"
-                } else {
-                    "multiple"
-                },
-                full_match: matches.first().cloned().unwrap_or_default(),
+                kind,
+                full_match,
                 fingerprints: Matches {
                     kind: "fingerprint",
                     count: matches.len() as u64,
@@ -198,11 +213,11 @@ async fn search(mut call: ReadCall) -> Answer {
                 },
                 commits: Matches {
                     kind: "commit",
-                    count: 0,
-                    matches: Vec::new(),
+                    count: commits.len() as u64,
+                    matches: commits,
                 },
             },
-            artifacts: found,
+            artifacts: by_fingerprint.into_values().flatten().collect(),
         },
     )
 }
