@@ -4,6 +4,7 @@
 mod cloud;
 mod concurrency;
 mod docker;
+mod flows;
 
 use std::path::PathBuf;
 use std::process::Command;
