@@ -200,9 +200,9 @@ tables! {
     TEMPLATES Derived 2 (organization Int, no Int, text Blob);
     TRAILS Derived 2 (organization Int, no Int, flow Int, name Text, implicit Int, sha1 Blob, template Int, members Text, repos Text, created_by Text, created_at Int, modified_at Int, told_by Int, state Text);
     TELLINGS Derived 3 (organization Int, trail Int, entry Int, at Int, author Text, changes Text, members Text, sha1 Blob, repo Int, template Int);
-    ARTIFACTS Derived 2 (organization Int, no Int, trail Int, name Text, prefix Int, fingerprint Blob, filename Text, sha1_prefix Int, sha1 Blob, template Int, repo Int, entry Int, at Int);
+    ARTIFACTS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, prefix Int, fingerprint Blob, filename Text, sha1_prefix Int, sha1 Blob, template Int, repo Int, entry Int, at Int);
     ARTIFACT_STATES Derived 2 (organization Int, artifact Int, state Text);
-    ATTESTATIONS Derived 2 (organization Int, no Int, trail Int, name Text, kind Text, is_compliant Int, fingerprint Blob, targets Text, sha1_prefix Int, sha1 Blob, overrides Int, original_kind Text, template Int, repo Int, is_attached Int, entry Int, author Text, at Int);
+    ATTESTATIONS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, kind Text, is_compliant Int, fingerprint Blob, targets Text, sha1_prefix Int, sha1 Blob, overrides Int, original_kind Text, template Int, repo Int, is_attached Int, entry Int, author Text, at Int);
     REPOS Derived 2 (organization Int, no Int, known Text, provider Text, id Text, name Text, facts Text, tags Text, created_at Int, modified_at Int);
     SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);
     UNWANTED_BLOBS Operational 2 (id Text, digest Blob);

@@ -184,6 +184,8 @@ pub struct Artifact {
     pub organization: OrganizationNo,
     /// Ordinal.
     pub no: ArtifactNo,
+    /// In which flow.
+    pub flow: FlowNo,
     /// In which trail.
     pub trail: TrailNo,
     /// Its name in the template.
@@ -213,6 +215,8 @@ pub struct Attestation {
     pub organization: OrganizationNo,
     /// Ordinal.
     pub no: AttestationNo,
+    /// In which flow.
+    pub flow: FlowNo,
     /// In which trail.
     pub trail: TrailNo,
     /// The slot it fills.

@@ -251,6 +251,7 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
             let artifact = Artifact {
                 organization: rows.organization,
                 no: *no,
+                flow: trail.flow,
                 trail: trail.no,
                 name: name.clone(),
                 fingerprint: *fingerprint,
@@ -286,6 +287,7 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
             let attestation = Attestation {
                 organization: rows.organization,
                 no: *no,
+                flow: trail.flow,
                 trail: trail.no,
                 name: name.clone(),
                 kind: kind.clone(),

@@ -414,7 +414,7 @@ impl Read {
             .conn()
             .await?
             .query(
-                "SELECT a.organization, a.no, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM ID_TABLE($1) CROSS JOIN artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no WHERE a.organization = $2 AND a.prefix >= i.value AND a.prefix <= i.value ORDER BY a.no",
+                "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM ID_TABLE($1) CROSS JOIN artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no WHERE a.organization = $2 AND a.prefix >= i.value AND a.prefix <= i.value ORDER BY a.no",
                 &[Value::Ints(prefixes), organization.0.into()],
             )
             .await?;
@@ -440,10 +440,7 @@ impl Read {
     ) -> Result<Vec<Artifact>, ReadError> {
         let mut conditions = Conditions::new(organization, "a.organization");
         if let Some(flow) = flow {
-            conditions.and(
-                "EXISTS (SELECT 1 FROM trails t WHERE t.organization = a.organization AND t.no = a.trail AND t.flow = ?)",
-                flow.0,
-            );
+            conditions.and("a.flow = ?", flow.0);
         }
         if let Some(repo) = repo {
             conditions.and("a.repo = ?", repo.0);
@@ -575,20 +572,7 @@ impl Read {
         if let Some(until) = filter.until {
             conditions.and("at < ?", until.0);
         }
-        if !filter.flows.is_empty() {
-            let mut inner = String::new();
-            for flow in &filter.flows {
-                conditions.values.push(flow.0.into());
-                let comma = if inner.is_empty() { "" } else { ", " };
-                write!(inner, "{comma}${}", conditions.values.len())
-                    .expect("writing to a string does not fail");
-            }
-            write!(
-                conditions.text,
-                " AND EXISTS (SELECT 1 FROM trails t WHERE t.organization = attestations.organization AND t.no = attestations.trail AND t.flow IN ({inner}))"
-            )
-            .expect("writing to a string does not fail");
-        }
+        conditions.one_of("flow", filter.flows.iter().map(|flow| flow.0));
         conditions
     }
 
@@ -603,7 +587,7 @@ impl Read {
             .conn()
             .await?
             .query(
-                "SELECT a.organization, a.no, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.sha1_prefix >= i.value AND a.sha1_prefix <= i.value ORDER BY a.no DESC",
+                "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.sha1_prefix >= i.value AND a.sha1_prefix <= i.value ORDER BY a.no DESC",
                 &[Value::Ints(prefixes), organization.0.into()],
             )
             .await?;

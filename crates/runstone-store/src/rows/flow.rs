@@ -165,50 +165,52 @@ pub(crate) async fn tellings(
 }
 
 /// The columns of an artifact, its state last.
-pub(crate) const SELECT_ARTIFACT: &str = "SELECT a.organization, a.no, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no";
+pub(crate) const SELECT_ARTIFACT: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no";
 
 pub(crate) fn artifact(record: &Record) -> Result<Artifact, DbError> {
     Ok(Artifact {
         organization: OrganizationNo(record.ordinal(0)?),
         no: ArtifactNo(record.ordinal(1)?),
-        trail: TrailNo(record.ordinal(2)?),
-        name: optional_text(record, 3)?,
-        fingerprint: runstone_model::id::Fingerprint(record.sha256(4)?),
-        filename: record.text(5)?.to_owned(),
-        commit: commit(record, 6)?,
-        template: TemplateNo(record.ordinal(7)?),
-        repo: optional_ordinal(record, 8)?.map(RepoNo),
-        entry: record.number(9)?,
-        at: micros(record, 10)?,
-        state: state(record, 11)?,
+        flow: FlowNo(record.ordinal(2)?),
+        trail: TrailNo(record.ordinal(3)?),
+        name: optional_text(record, 4)?,
+        fingerprint: runstone_model::id::Fingerprint(record.sha256(5)?),
+        filename: record.text(6)?.to_owned(),
+        commit: commit(record, 7)?,
+        template: TemplateNo(record.ordinal(8)?),
+        repo: optional_ordinal(record, 9)?.map(RepoNo),
+        entry: record.number(10)?,
+        at: micros(record, 11)?,
+        state: state(record, 12)?,
     })
 }
 
-pub(crate) const SELECT_ATTESTATION: &str = "SELECT organization, no, trail, name, kind, is_compliant, fingerprint, targets, sha1, overrides, original_kind, template, repo, is_attached, entry, author, at FROM attestations";
+pub(crate) const SELECT_ATTESTATION: &str = "SELECT organization, no, flow, trail, name, kind, is_compliant, fingerprint, targets, sha1, overrides, original_kind, template, repo, is_attached, entry, author, at FROM attestations";
 
 pub(crate) fn attestation(record: &Record) -> Result<Attestation, DbError> {
     Ok(Attestation {
         organization: OrganizationNo(record.ordinal(0)?),
         no: AttestationNo(record.ordinal(1)?),
-        trail: TrailNo(record.ordinal(2)?),
-        name: record.text(3)?.to_owned(),
-        kind: record.text(4)?.to_owned(),
-        is_compliant: record.flag(5)?,
-        fingerprint: if record.is_null(6) {
+        flow: FlowNo(record.ordinal(2)?),
+        trail: TrailNo(record.ordinal(3)?),
+        name: record.text(4)?.to_owned(),
+        kind: record.text(5)?.to_owned(),
+        is_compliant: record.flag(6)?,
+        fingerprint: if record.is_null(7) {
             None
         } else {
-            Some(runstone_model::id::Fingerprint(record.sha256(6)?))
+            Some(runstone_model::id::Fingerprint(record.sha256(7)?))
         },
-        targets: serde_json::from_str(record.text(7)?).map_err(|_| corrupt("targets"))?,
-        commit: commit(record, 8)?,
-        overrides: optional_ordinal(record, 9)?.map(AttestationNo),
-        original_kind: optional_text(record, 10)?,
-        template: TemplateNo(record.ordinal(11)?),
-        repo: optional_ordinal(record, 12)?.map(RepoNo),
-        is_attached: record.flag(13)?,
-        entry: record.number(14)?,
-        by: actor(record, 15)?,
-        at: micros(record, 16)?,
+        targets: serde_json::from_str(record.text(8)?).map_err(|_| corrupt("targets"))?,
+        commit: commit(record, 9)?,
+        overrides: optional_ordinal(record, 10)?.map(AttestationNo),
+        original_kind: optional_text(record, 11)?,
+        template: TemplateNo(record.ordinal(12)?),
+        repo: optional_ordinal(record, 13)?.map(RepoNo),
+        is_attached: record.flag(14)?,
+        entry: record.number(15)?,
+        by: actor(record, 16)?,
+        at: micros(record, 17)?,
     })
 }
 
@@ -314,6 +316,7 @@ pub(super) fn put(pending: &mut Pending, row: &Row) {
             vec![
                 artifact.organization.0.into(),
                 artifact.no.0.into(),
+                artifact.flow.0.into(),
                 artifact.trail.0.into(),
                 artifact.name.as_deref().map(Value::from).into(),
                 prefix(&artifact.fingerprint).into(),
@@ -361,6 +364,7 @@ fn put_attestation(pending: &mut Pending, attestation: &Attestation) {
         vec![
             attestation.organization.0.into(),
             attestation.no.0.into(),
+            attestation.flow.0.into(),
             attestation.trail.0.into(),
             attestation.name.as_str().into(),
             attestation.kind.as_str().into(),

@@ -131,24 +131,26 @@ async fn every_kind_of_damage_is_named_with_its_record() {
         );
     }
     std::fs::write(&file, &good).unwrap();
-    // Bodies outside the database: large ones and attached files.
-    for blob in files(&bench.folder.path().join("blobs")).iter().take(4) {
+    // Bodies outside the database: large ones and attached files. Some are of attestations that
+    // were refused, which no entry names.
+    let mut named = 0;
+    for blob in files(&bench.folder.path().join("blobs")).iter().take(12) {
         let bytes = std::fs::read(blob).unwrap();
-        std::fs::write(blob, &bytes[1..]).unwrap();
-        let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
-        assert!(
-            told.iter().any(|line| line.contains(", body ")),
-            "{told:#?}"
-        );
         std::fs::remove_file(blob).unwrap();
-        let told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
-        assert!(
-            told.iter()
-                .any(|line| line.ends_with(": is missing from the blob store")),
-            "{told:#?}"
-        );
+        let mut told = problems(&fsck(&options, &mut |_| {}).await.unwrap());
+        std::fs::write(blob, &bytes[1..]).unwrap();
+        let mut damaged = problems(&fsck(&options, &mut |_| {}).await.unwrap());
         std::fs::write(blob, &bytes).unwrap();
+        // Without a body its log may not be replayed, which is told, too.
+        told.retain(|line| line.contains(", body "));
+        damaged.retain(|line| line.contains(", body "));
+        assert_eq!(told.len(), damaged.len(), "{told:#?} {damaged:#?}");
+        named += damaged.len();
+        for line in &told {
+            assert!(line.ends_with(": is missing from the blob store"), "{line}");
+        }
     }
+    assert!(named > 1, "the history has bodies outside");
     assert_eq!(
         problems(&fsck(&options, &mut |_| {}).await.unwrap()),
         [""; 0]
