@@ -6,6 +6,7 @@
 //! itself: a damaged byte never hides behind a text that still reads right.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use crate::value::DbError;
 
@@ -203,6 +204,18 @@ pub(crate) fn decode(encoding: i64, stored: &[u8], total: usize) -> Result<Vec<u
     Ok(bytes)
 }
 
+/// The bytes of a body that lies outside, where attached files are as they were uploaded.
+pub(crate) fn decode_outside(
+    encoding: i64,
+    stored: Arc<[u8]>,
+    total: usize,
+) -> Result<Arc<[u8]>, DbError> {
+    match encoding {
+        OPAQUE if stored.len() == total => Ok(stored),
+        encoding => decode(encoding, &stored, total).map(Into::into),
+    }
+}
+
 /// The same into a buffer whose content goes.
 pub(crate) fn decode_into(
     encoding: i64,
@@ -221,7 +234,7 @@ pub(crate) fn decode_into(
         }
     };
     match encoding {
-        RAW | OPAQUE => bytes.extend_from_slice(stored),
+        RAW => bytes.extend_from_slice(stored),
         // Packing was taken only where it saved something: a text without anything to pack is
         // no packed form of itself.
         PACKED_BARE if stored.len() < total => {

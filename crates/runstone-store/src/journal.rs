@@ -64,7 +64,9 @@ pub(crate) async fn body(
     else {
         return Ok(None);
     };
-    let stored = if row.is_null(2) {
+    let total = usize::try_from(row.int(1)?)
+        .map_err(|_| DbError::Corrupt("length of a body".to_owned()))?;
+    let bytes: Arc<[u8]> = if row.is_null(2) {
         let id = conn
             .query_one(
                 "SELECT id FROM heads WHERE organization = $1",
@@ -77,7 +79,7 @@ pub(crate) async fn body(
             .await
             .map_err(DbError::Blobs)?
         {
-            Some(bytes) => Arc::from(bytes),
+            Some(bytes) => crate::bodies::decode_outside(row.int(0)?, bytes.into(), total)?,
             None => {
                 return Err(DbError::Corrupt(format!(
                     "body {position} of entry {entry} is missing from the blob store"
@@ -85,18 +87,12 @@ pub(crate) async fn body(
             }
         }
     } else {
-        row.blob(2)?
+        crate::bodies::decode(row.int(0)?, &row.blob(2)?, total)?.into()
     };
-    let bytes = crate::bodies::decode(
-        row.int(0)?,
-        &stored,
-        usize::try_from(row.int(1)?)
-            .map_err(|_| DbError::Corrupt("length of a body".to_owned()))?,
-    )?;
     if Digest::of(&bytes) != *digest {
         return Err(DbError::Corrupt(format!(
             "body {position} of entry {entry} is not the one the entry names"
         )));
     }
-    Ok(Some(bytes.into()))
+    Ok(Some(bytes))
 }

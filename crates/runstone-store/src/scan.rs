@@ -156,20 +156,19 @@ async fn body_bytes(
     digest: Option<&Digest>,
     blobs: Option<&Blobs>,
 ) -> Result<Option<Arc<[u8]>>, DbError> {
-    let stored = if row.is_null(5) {
-        let (Some(blobs), Some(digest)) = (blobs, digest) else {
-            return Ok(None);
-        };
-        match blobs.get(id, digest).await.map_err(DbError::Blobs)? {
-            Some(bytes) => Arc::from(bytes),
-            None => return Ok(None),
-        }
-    } else {
-        row.blob(5)?
-    };
     let total = usize::try_from(row.int(4)?)
         .map_err(|_| DbError::Corrupt("the length is negative".to_owned()))?;
-    crate::bodies::decode(row.int(3)?, &stored, total).map(|bytes| Some(bytes.into()))
+    if !row.is_null(5) {
+        return crate::bodies::decode(row.int(3)?, &row.blob(5)?, total)
+            .map(|bytes| Some(bytes.into()));
+    }
+    let (Some(blobs), Some(digest)) = (blobs, digest) else {
+        return Ok(None);
+    };
+    match blobs.get(id, digest).await.map_err(DbError::Blobs)? {
+        Some(bytes) => crate::bodies::decode_outside(row.int(3)?, bytes.into(), total).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Reads an entry of the log of the organization with this id. Fails only where the blob store
@@ -305,6 +304,13 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Resul
                 opened.problems.push((
                     Some(position as u32),
                     "is marked private or plain wrongly".to_owned(),
+                ));
+            }
+            let is_file = matches!(body.content, Written::Before { .. });
+            if row.is_some_and(|row| (row.int(3) == Ok(crate::bodies::OPAQUE)) != is_file) {
+                opened.problems.push((
+                    Some(position as u32),
+                    "is stored in a form that is not its own".to_owned(),
                 ));
             }
         }

@@ -114,14 +114,14 @@ fn fsck_and_rebuild_agree_and_damage_is_named() {
     assert!(error.contains("there is no store in"), "{error}");
     assert!(!place.path("nowhere").exists());
 
-    // One byte of a record: the name of an artifact, wherever it stands first.
+    // One byte of a row: the name of an environment, beside its type.
     let file = place.path("data/runstone.db");
     let mut bytes = std::fs::read(&file).unwrap();
     let at = bytes
-        .windows(5)
-        .position(|window| window == b"app-b")
+        .windows(10)
+        .position(|window| window == b"prodserver")
         .unwrap();
-    bytes[at + 4] = b'x';
+    bytes[at + 3] = b'x';
     std::fs::write(&file, bytes).unwrap();
     let output = place.run(&["admin", "fsck", "--data-dir", &data]);
     assert_eq!(output.status.code(), Some(1));

@@ -75,12 +75,15 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
 
     let url = context.api(&["trails", context.org(), values.text("flow")], &[]);
     let file = match text("template-file") {
-        Some(path) => Some(Context::file_part(
-            "template_file",
-            path,
-            &Method::PUT,
-            &url,
-        )?),
+        Some(path) => {
+            context.debug(format_args!("template file {path} will be uploaded"));
+            Some(Context::file_part(
+                "template_file",
+                path,
+                &Method::PUT,
+                &url,
+            )?)
+        }
         None => None,
     };
     if let Some(answer) = context.write_multipart(Method::PUT, url, &Value::Object(json), file)? {

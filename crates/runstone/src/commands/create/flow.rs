@@ -73,6 +73,7 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
                 content: Content::Bytes(EMPTY_TEMPLATE.into()),
             }
         } else {
+            context.debug(format_args!("template file {path} will be uploaded"));
             Context::file_part("template_file", path, &Method::PUT, &url)?
         };
         context.write_multipart(Method::PUT, url, &Value::Object(json), Some(file))?
