@@ -8,7 +8,6 @@ use runstone_model::fact::OrganizationNo;
 
 use super::{Writer, connect};
 use crate::conn::{Conn, Mode};
-use crate::table;
 use crate::value::DbError;
 
 /// Complete bundles that stay as rows, so that an uncertain COMMIT can still be looked for.
@@ -120,13 +119,14 @@ async fn seal_bundle(conn: &mut Conn, organization: OrganizationNo, n: u64) -> R
         .map(|row| row.blob(0))
         .collect::<Result<Vec<_>, _>>()?;
     let bundle = encode_bundle(&entries).map_err(|error| DbError::Corrupt(error.to_string()))?;
-    conn.put(
-        &table::BUNDLES,
-        &[vec![
+    // Another server may be sealing it at this moment: it writes the same bytes.
+    conn.execute(
+        "INSERT INTO bundles (organization, n, bytes) VALUES ($1, $2, $3) ON CONFLICT (organization, n) DO NOTHING",
+        &[
             organization.0.into(),
             n.into(),
             crate::bodies::seal(&bundle).into(),
-        ]],
+        ],
     )
     .await?;
     conn.execute(
