@@ -10,7 +10,6 @@
 //! assign: a later report of the same sort has a higher one.
 
 mod changes;
-mod row;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -19,7 +18,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::changes::Changes;
-pub use self::row::{BadRow, RowKey};
 pub use self::status::{ArtifactStatus, AttestationStatus, ComplianceStatus, Ids};
 use crate::id::{Fingerprint, Micros};
 use crate::template::{AttestationSlots, Template};
@@ -231,7 +229,7 @@ impl Tally {
 }
 
 /// What is counted for one artifact.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Judged {
     /// Its attestations.
     own: Tally,
@@ -399,9 +397,8 @@ impl TrailState {
         }
     }
 
-    /// Takes one fact and names the rows that it changed. Facts are given in the order in which
-    /// they were received.
-    pub fn apply(&mut self, fact: TrailFact) -> Vec<RowKey> {
+    /// Takes one fact. Facts are given in the order in which they were received.
+    pub fn apply(&mut self, fact: TrailFact) {
         match fact {
             TrailFact::Template { no, template } => {
                 self.template_no = no;
@@ -410,7 +407,6 @@ impl TrailState {
                 if !same {
                     self.judge_everything();
                 }
-                vec![RowKey::Head]
             }
             TrailFact::Artifact(report) => self.apply_artifact(report),
             TrailFact::Attestation(report) => self.apply_attestation(report),
@@ -421,7 +417,7 @@ impl TrailState {
         self.newest_at = self.newest_at.max(Some(at));
     }
 
-    fn apply_artifact(&mut self, report: ArtifactReport) -> Vec<RowKey> {
+    fn apply_artifact(&mut self, report: ArtifactReport) {
         self.received(report.at);
         let fingerprint = report.fingerprint;
         let key = ArtifactKey::of(report.name.as_deref(), fingerprint);
@@ -443,10 +439,9 @@ impl TrailState {
             holders.insert(key.clone());
             self.judge_artifact(&key);
         }
-        vec![RowKey::Artifact(key, fingerprint)]
     }
 
-    fn apply_attestation(&mut self, report: AttestationReport) -> Vec<RowKey> {
+    fn apply_attestation(&mut self, report: AttestationReport) {
         self.received(report.at);
         let newest = Newest {
             no: report.no,
@@ -466,7 +461,6 @@ impl TrailState {
                 put(&mut self.trail, &name, newest);
                 self.trail_tally.take(before);
                 self.trail_tally.add(self.trail_part(&name));
-                vec![RowKey::Trail(name)]
             }
             Binding::Artifact(fingerprint) => {
                 let current = |key: &&ArtifactKey| self.current.get(*key) == Some(&fingerprint);
@@ -474,10 +468,8 @@ impl TrailState {
                 self.around(&keys, &name, |state| {
                     put(state.bound.entry(fingerprint).or_default(), &name, newest);
                 });
-                vec![RowKey::Bound(fingerprint, name)]
             }
             Binding::Targets { names, commit } => {
-                let mut rows = Vec::with_capacity(names.len());
                 for target in BTreeSet::from_iter(names) {
                     let target: Box<str> = target.into();
                     let key = ArtifactKey::Named(target.clone());
@@ -488,9 +480,7 @@ impl TrailState {
                         let slots = commits.entry(commit).or_default();
                         put(slots, &name, newest.clone());
                     });
-                    rows.push(RowKey::Pending(target, commit, name.clone()));
                 }
-                rows
             }
         }
     }
@@ -654,48 +644,6 @@ impl TrailState {
             .chain(self.current.keys().cloned())
             .chain(self.announced.keys().cloned().map(ArtifactKey::Named))
             .collect()
-    }
-
-    /// Fills what follows from the stored parts.
-    fn derive(&mut self) {
-        let mut newest_at = None;
-        let mut seen = |slots: &Slots| {
-            for slot in slots.values() {
-                newest_at = newest_at.max(Some(slot.newest.at));
-            }
-        };
-        seen(&self.trail);
-        self.bound.values().for_each(&mut seen);
-        for (target, commits) in &self.pending {
-            commits.values().for_each(&mut seen);
-            let announced = self.announced.entry(target.clone()).or_default();
-            for (name, slot) in commits.values().flatten() {
-                match announced.get_mut(name) {
-                    None => {
-                        announced.insert(name.clone(), slot.clone());
-                    }
-                    Some(known) => {
-                        known.first = known.first.min(slot.first);
-                        if slot.newest.no > known.newest.no {
-                            known.newest = slot.newest.clone();
-                        }
-                    }
-                }
-            }
-        }
-        for (key, records) in &self.records {
-            for (fingerprint, record) in records {
-                newest_at = newest_at.max(Some(record.at));
-                let holders = self.holders.entry(*fingerprint).or_default();
-                holders.insert(key.clone());
-            }
-            let newest = records.iter().max_by_key(|(_, record)| record.no);
-            if let Some((fingerprint, _)) = newest {
-                self.current.insert(key.clone(), *fingerprint);
-            }
-        }
-        self.newest_at = newest_at;
-        self.judge_everything();
     }
 }
 
