@@ -52,9 +52,9 @@ pub struct DiffArtifact<'a> {
     /// Latest start, Unix seconds.
     pub most_recent_timestamp: i64,
     /// Primary flow; empty without provenance.
-    pub flow: &'static str,
+    pub flow: String,
     /// Address of the commit.
-    pub commit_url: Option<&'static str>,
+    pub commit_url: Option<String>,
     /// Number of instances.
     pub instance_count: u64,
     /// K8S only: names of the pods.
@@ -72,9 +72,9 @@ pub struct ChangedArtifact<'a> {
     /// Latest start, Unix seconds.
     pub most_recent_timestamp: i64,
     /// Primary flow; empty without provenance.
-    pub flow: &'static str,
+    pub flow: String,
     /// Address of the commit.
-    pub commit_url: Option<&'static str>,
+    pub commit_url: Option<String>,
     /// Instances in the first.
     pub s1_instance_count: u64,
     /// Instances in the second.

@@ -22,13 +22,12 @@ pub struct Event {
     /// Time of the snapshot.
     pub reported_at: Seconds,
     /// Primary flow; empty without provenance.
-    pub pipeline: &'static str,
+    pub pipeline: String,
     /// Always empty.
     #[schema(value_type = Vec<u64>)]
     pub deployments: [Never; 0],
     /// Flows with provenance.
-    #[schema(value_type = Vec<Object>)]
-    pub flows: [Never; 0],
+    pub flows: Vec<EventFlow>,
     /// Compliance of the artifact after the transition.
     pub artifact_compliance: Option<bool>,
     /// Compliance of the snapshot after the transition.
@@ -37,10 +36,20 @@ pub struct Event {
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Address of the difference in source code.
-    pub code_diff: Option<&'static str>,
+    pub code_diff: Option<String>,
     /// Where to read on.
     #[serde(rename = "_links")]
     pub links: EventLinks,
+}
+
+/// A flow that knows the artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EventFlow {
+    /// Its name.
+    pub flow_name: String,
+    /// Always null.
+    #[schema(value_type = Option<Object>)]
+    pub deployments: Option<Never>,
 }
 
 /// Where to read on.

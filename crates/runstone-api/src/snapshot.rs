@@ -64,7 +64,7 @@ pub struct ComplianceCount {
     pub unknown: u64,
 }
 
-/// The elements of a list that is empty until flows and policies exist.
+/// The elements of a list that is empty until policies exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub enum Never {}
 
@@ -94,23 +94,21 @@ pub struct Artifact<'a> {
     /// What happened to it with this snapshot.
     pub annotation: Annotation,
     /// Name of the primary flow; empty without provenance.
-    pub flow_name: &'static str,
-    /// Commit it was built from.
-    pub git_commit: Option<&'static str>,
+    pub flow_name: String,
+    /// Commit it was built from, in the primary flow.
+    pub git_commit: Option<String>,
     /// Address of the commit.
-    pub commit_url: Option<&'static str>,
-    /// Page of the artifact.
-    pub html_url: Option<&'static str>,
-    /// Page of the flow.
-    pub flow_html_url: Option<&'static str>,
-    /// Difference from what ran before.
-    #[schema(value_type = Option<Object>)]
-    pub deployment_diff: Option<Never>,
-    /// Seconds from the commit to the first run.
+    pub commit_url: Option<String>,
+    /// Page of the artifact in the primary flow.
+    pub html_url: Option<String>,
+    /// Page of the primary flow.
+    pub flow_html_url: Option<String>,
+    /// Difference from what ran before, in the primary flow.
+    pub deployment_diff: Option<DeploymentDiff>,
+    /// Seconds from the commit to the first run in this environment.
     pub commit_lead_time: Option<f64>,
-    /// Provenance.
-    #[schema(value_type = Vec<Object>)]
-    pub flows: [Never; 0],
+    /// Provenance: the last report in each flow, oldest first. The first is of the primary flow.
+    pub flows: Vec<FlowEntry>,
     /// ECS only: the task that started first.
     pub ecs_context: Option<EcsContext<'a>>,
     /// azure-apps only: the app that started first.
@@ -119,6 +117,77 @@ pub struct Artifact<'a> {
     /// cloud-run only: the revision or job that started first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_run_context: Option<CloudRunContext<'a>>,
+}
+
+/// What one flow knows of an artifact, as it knew it while the snapshot was the latest.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FlowEntry {
+    /// Name of the flow; of one that was archived with the second of that.
+    pub flow_name: String,
+    /// Name of the trail; empty where it was reported for a commit alone.
+    pub trail_name: String,
+    /// Its name in the template; empty if it has none.
+    pub template_reference_name: String,
+    /// Commit it was built from.
+    pub git_commit: Option<String>,
+    /// Address of the commit.
+    pub commit_url: Option<String>,
+    /// What is known of the commit.
+    pub git_commit_info: Option<CommitInfo>,
+    /// Page of the artifact.
+    pub html_url: String,
+    /// Page of the flow.
+    pub flow_html_url: String,
+    /// Difference from what ran before.
+    pub deployment_diff: Option<DeploymentDiff>,
+    /// Seconds from the commit to the first run in this environment.
+    pub commit_lead_time: Option<f64>,
+    /// Whether it was compliant in its trail.
+    pub artifact_compliance_in_flow: Option<bool>,
+    /// Always empty.
+    #[schema(value_type = Vec<Object>)]
+    pub flow_reasons_for_non_compliance: [Never; 0],
+}
+
+/// A commit; what was not told is empty or 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CommitInfo {
+    /// 40 hexadecimal digits.
+    pub sha1: String,
+    /// Its message.
+    pub message: String,
+    /// Name and address of its author.
+    pub author: String,
+    /// Branch.
+    pub branch: String,
+    /// Its time, Unix seconds, as it was told.
+    #[schema(value_type = f64)]
+    pub timestamp: serde_json::Number,
+    /// Its address.
+    pub url: String,
+}
+
+/// What ran before in the environment from the same flow and name in its template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DeploymentDiff {
+    /// Where the code host compares the two commits.
+    pub diff_url: Option<String>,
+    /// Commit it was built from.
+    pub previous_git_commit: Option<String>,
+    /// Address of that commit.
+    pub previous_git_commit_url: Option<String>,
+    /// Its fingerprint.
+    pub previous_fingerprint: String,
+    /// The name it ran under.
+    pub previous_artifact_name: String,
+    /// The verdict on it in its trail.
+    pub previous_artifact_compliance_state: String,
+    /// Whether it still runs beside this one.
+    pub previous_running: bool,
+    /// Its trail.
+    pub previous_trail_name: String,
+    /// Its name in the template.
+    pub previous_template_reference_name: String,
 }
 
 /// What a transition did to an artifact.

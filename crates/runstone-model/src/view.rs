@@ -11,9 +11,9 @@ use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
     AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
-    Flow, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record,
-    RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span, Telling,
-    TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
+    Flow, FlowNaming, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody,
+    Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span,
+    Telling, TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
 };
 use crate::id::Digest;
 use crate::role::Role;
@@ -261,8 +261,10 @@ pub enum Row {
     Trail(Arc<Trail>),
     Telling(Arc<Telling>),
     Artifact(Arc<Artifact>),
-    /// The state of a report of an artifact is another from now on.
-    ArtifactState(OrganizationNo, ArtifactNo, State),
+    /// The state of a report of an artifact is another from this entry on.
+    ArtifactState(OrganizationNo, ArtifactNo, EntryIndex, State),
+    /// How a flow is called from an entry on.
+    FlowNaming(Arc<FlowNaming>),
     Attestation(Arc<Attestation>),
     Repo(Arc<Repo>),
 }
@@ -715,6 +717,7 @@ impl View {
             | Row::Span(_)
             | Row::SpanEnded { .. }
             | Row::ArtifactState(..)
+            | Row::FlowNaming(_)
             | Row::Telling(_) => {}
         }
     }

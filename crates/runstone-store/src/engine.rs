@@ -28,11 +28,15 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_erasure", include_str!("migrations/0002_erasure.sql")),
     ("0003_pages", include_str!("migrations/0003_pages.sql")),
     ("0004_flows", include_str!("migrations/0004_flows.sql")),
+    (
+        "0005_provenance",
+        include_str!("migrations/0005_provenance.sql"),
+    ),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the
 /// same transaction.
-const REBUILT: &[&str] = &["0002_erasure", "0003_pages"];
+const REBUILT: &[&str] = &["0002_erasure", "0003_pages", "0005_provenance"];
 
 /// Where the database is.
 #[derive(Clone)]

@@ -156,6 +156,9 @@ macro_rules! stringify_lower {
     (ARTIFACT_STATES) => {
         "artifact_states"
     };
+    (FLOW_NAMINGS) => {
+        "flow_namings"
+    };
     (ATTESTATIONS) => {
         "attestations"
     };
@@ -201,7 +204,8 @@ tables! {
     TRAILS Derived 2 (organization Int, no Int, flow Int, name Text, implicit Int, sha1 Blob, template Int, members Text, repos Text, created_by Text, created_at Int, modified_at Int, told_by Int, state Text);
     TELLINGS Derived 3 (organization Int, trail Int, entry Int, at Int, author Text, changes Text, members Text, sha1 Blob, repo Int, template Int);
     ARTIFACTS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, prefix Int, fingerprint Blob, filename Text, sha1_prefix Int, sha1 Blob, template Int, repo Int, entry Int, at Int);
-    ARTIFACT_STATES Derived 2 (organization Int, artifact Int, state Text);
+    ARTIFACT_STATES Derived 3 (organization Int, artifact Int, entry Int, state Text);
+    FLOW_NAMINGS Derived 3 (organization Int, flow Int, entry Int, name Text, archived_at Int);
     ATTESTATIONS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, kind Text, is_compliant Int, fingerprint Blob, targets Text, sha1_prefix Int, sha1 Blob, overrides Int, original_kind Text, template Int, repo Int, is_attached Int, entry Int, author Text, at Int);
     REPOS Derived 2 (organization Int, no Int, known Text, provider Text, id Text, name Text, facts Text, tags Text, created_at Int, modified_at Int);
     SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);

@@ -55,6 +55,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         "age",
         &folder,
         calls,
+        10.0,
         &[
             (
                 format!("page of 15 events anywhere in {entries} entries, p99"),

@@ -6,6 +6,7 @@ pub mod fingerprints;
 pub mod history;
 pub mod http;
 pub mod leaves;
+pub mod provenance;
 pub mod states;
 
 use std::path::PathBuf;
@@ -90,6 +91,10 @@ pub const ALL: &[(&str, &str)] = &[
         "a long journal: pages, searches, check, start, memory",
     ),
     (
+        "provenance",
+        "snapshots with provenance and searches by commit beside many attestations",
+    ),
+    (
         "fingerprints",
         "directories and files against the published client and SHA-256",
     ),
@@ -104,6 +109,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> anyhow::Result<()> {
         "history" => history::run(bench).await,
         "http" => http::run(bench).await,
         "age" => age::run(bench).await,
+        "provenance" => provenance::run(bench).await,
         "fingerprints" => fingerprints::run(bench),
         _ => anyhow::bail!("there is no benchmark {name}"),
     }

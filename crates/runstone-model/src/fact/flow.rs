@@ -66,6 +66,21 @@ pub struct Flow {
     pub repo: Option<RepoNo>,
 }
 
+/// How a flow is called from an entry on, until the next entry that names it otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlowNaming {
+    /// Whose.
+    pub organization: OrganizationNo,
+    /// The flow.
+    pub flow: FlowNo,
+    /// From which entry on.
+    pub entry: EntryIndex,
+    /// Its name.
+    pub name: String,
+    /// When it was archived; none while it is not.
+    pub archived_at: Option<Micros>,
+}
+
 /// A version of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateRow {

@@ -7,8 +7,8 @@ use super::{Misfit, Rows};
 use crate::compliance::{State, TrailFact, TrailState};
 use crate::event::{Entry, FlowEvent, NewTemplate, TemplateText, Verdicts};
 use crate::fact::{
-    Artifact, Attestation, EntryIndex, Flow, FlowNo, Member, OrganizationNo, Repo, RepoNo, Telling,
-    TemplateNo, TemplateRow, Trail, TrailNo,
+    Artifact, Attestation, EntryIndex, Flow, FlowNaming, FlowNo, Member, OrganizationNo, Repo,
+    RepoNo, Telling, TemplateNo, TemplateRow, Trail, TrailNo,
 };
 use crate::id::Micros;
 use crate::template::{Template, TemplateErrors};
@@ -114,6 +114,18 @@ impl Rows<'_> {
     fn put_flow(&mut self, flow: Flow) {
         self.put(Row::Flow(Arc::new(flow)));
     }
+
+    /// A flow whose name, or whether it is archived, is another from this entry on.
+    fn put_named(&mut self, flow: Flow) {
+        self.put(Row::FlowNaming(Arc::new(FlowNaming {
+            organization: self.organization,
+            flow: flow.no,
+            entry: self.index,
+            name: flow.name.clone(),
+            archived_at: flow.archived_at,
+        })));
+        self.put_flow(flow);
+    }
 }
 
 fn set_tags(
@@ -140,7 +152,7 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
         } => {
             put_template(rows, template.no, &template.text)?;
             let organization = rows.organization;
-            rows.put_flow(Flow {
+            rows.put_named(Flow {
                 organization,
                 no: *no,
                 name: name.clone(),
@@ -175,21 +187,21 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
         }
         FlowEvent::Archived { no } => {
             let flow = rows.flow(*no)?;
-            rows.put_flow(Flow {
+            rows.put_named(Flow {
                 archived_at: Some(received),
                 ..flow
             });
         }
         FlowEvent::Restored { no } => {
             let flow = rows.flow(*no)?;
-            rows.put_flow(Flow {
+            rows.put_named(Flow {
                 archived_at: None,
                 ..flow
             });
         }
         FlowEvent::Renamed { no, name } => {
             let flow = rows.flow(*no)?;
-            rows.put_flow(Flow {
+            rows.put_named(Flow {
                 name: name.clone(),
                 ..flow
             });
@@ -462,7 +474,12 @@ fn report(
     rows.put_flow(flow);
     rows.put(Row::Trail(Arc::new(trail)));
     for (artifact, state) in &verdicts.artifacts {
-        rows.put(Row::ArtifactState(rows.organization, *artifact, *state));
+        rows.put(Row::ArtifactState(
+            rows.organization,
+            *artifact,
+            rows.index,
+            *state,
+        ));
     }
     Ok(())
 }

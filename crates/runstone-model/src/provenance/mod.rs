@@ -6,6 +6,7 @@
 //! once. It must not know what is stored or who reports.
 
 mod bodies;
+mod joined;
 pub mod shape;
 mod shared;
 #[cfg(test)]
@@ -15,6 +16,7 @@ pub use self::bodies::{
     ARTIFACT_BYTES_MAX, CreateArtifact, CreateFlow, CreateTrail, create_artifact, create_flow,
     create_legacy_flow, create_trail, rename_flow,
 };
+pub use self::joined::{CommitPage, comparison, entries, naming};
 pub(crate) use self::shared::{
     ANNOTATIONS, ATTESTATION_NAME, EXTERNAL_URLS, FINGERPRINT, GIT_COMMIT, REPO_INFO, USER_DATA,
     take,

@@ -1,11 +1,12 @@
-//! Rendered latest snapshots. A snapshot never changes and everything else that is shown with it
-//! is part of the key, so that nothing has to be invalidated.
+//! Rendered latest snapshots. What runs in a snapshot never changes, and everything else that is
+//! shown with it is part of the key, so that nothing has to be invalidated.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use runstone_model::fact::{EnvironmentNo, OrganizationNo, SnapshotNo};
+use runstone_store::Stamp;
 
 /// What determines the bytes of a latest snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,6 +14,8 @@ pub(crate) struct SnapshotKey {
     pub(crate) organization: OrganizationNo,
     pub(crate) environment: EnvironmentNo,
     pub(crate) snapshot: SnapshotNo,
+    /// What is known of where its artifacts come from.
+    pub(crate) provenance: Stamp,
     /// Address of its page: origin and names.
     pub(crate) html_url: String,
     /// Whether it is compressed.
@@ -85,6 +88,7 @@ mod tests {
             organization: OrganizationNo(1),
             environment: EnvironmentNo(1),
             snapshot,
+            provenance: Stamp::default(),
             html_url: String::new(),
             gzip: false,
         };

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use runstone_model::fact::{ApiKey, Environment, Organization, OrganizationNo};
 use runstone_model::id::Digest;
 use runstone_model::role::Role;
-use runstone_store::Version;
+use runstone_store::{Stamp, Version};
 
 use super::access::Naming;
 
@@ -42,6 +42,8 @@ struct Inner {
     /// By verifier; a key is used for few organizations.
     memberships: HashMap<Digest, Vec<(Naming, Box<str>, Membership)>>,
     environments: HashMap<OrganizationNo, Named>,
+    /// What organizations know of where artifacts come from.
+    provenance: HashMap<OrganizationNo, (Version, Stamp)>,
 }
 
 /// Live environments of an organization by name.
@@ -106,6 +108,28 @@ impl Known {
         if let Some(list) = inner.memberships.remove(verifier) {
             inner.count -= list.len();
         }
+    }
+
+    /// What an organization was last found to know of where artifacts come from.
+    pub(crate) fn provenance(&self, organization: OrganizationNo) -> Option<(Version, Stamp)> {
+        self.lock().provenance.get(&organization).copied()
+    }
+
+    pub(crate) fn keep_provenance(
+        &self,
+        organization: OrganizationNo,
+        version: Version,
+        stamp: Stamp,
+    ) {
+        let mut inner = self.lock();
+        if let Some(older) = inner.provenance.get_mut(&organization) {
+            if older.0 < version {
+                *older = (version, stamp);
+            }
+            return;
+        }
+        inner.count_one();
+        inner.provenance.insert(organization, (version, stamp));
     }
 
     /// The live environment a name was last found to lead to.

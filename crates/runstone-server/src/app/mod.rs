@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod flows;
 pub(crate) mod known;
 pub(crate) mod lanes;
+pub(crate) mod lineages;
 pub(crate) mod metrics;
 pub(crate) mod told;
 
@@ -26,7 +27,11 @@ use cache::SnapshotCache;
 use error::AppError;
 use known::Known;
 use lanes::Lanes;
+use lineages::Lineages;
 use metrics::Metrics;
+
+/// Memory for what ran before what.
+const LINEAGES_BYTES_MAX: usize = 64 << 20;
 
 /// What requests share.
 pub(crate) type App = Arc<State>;
@@ -37,6 +42,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) known: Known,
     pub(crate) lanes: Lanes,
+    pub(crate) lineages: Lineages,
     pub(crate) snapshots: SnapshotCache,
     pub(crate) metrics: Metrics,
     pub(crate) slots: Semaphore,
@@ -51,6 +57,7 @@ impl State {
         Arc::new(Self {
             known: Known::default(),
             lanes: Lanes::new(config.lane_bytes_max),
+            lineages: Lineages::new(LINEAGES_BYTES_MAX),
             snapshots: SnapshotCache::new(config.snapshot_cache_bytes_max),
             metrics: Metrics::new(),
             slots: Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)),

@@ -12,6 +12,7 @@ mod malformed;
 mod matrix;
 mod messages;
 mod observation;
+mod provenance;
 mod provisioning;
 mod races;
 mod scenarios;

@@ -1,6 +1,6 @@
 //! Flows, trails, artifacts, attestations, repositories.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use runstone_model::compliance::TrailState;
@@ -9,7 +9,7 @@ use runstone_model::fact::{
     Artifact, ArtifactNo, Attestation, AttestationNo, EntryIndex, Flow, FlowNo, OrganizationNo,
     Repo, RepoNo, Telling, TemplateNo, Trail, TrailNo,
 };
-use runstone_model::id::{Fingerprint, Micros};
+use runstone_model::id::Micros;
 
 use super::{Read, ReadError};
 use crate::rows;
@@ -303,10 +303,11 @@ impl Read {
                 &[Value::Ints(entries), organization.0.into()],
             )
             .await?;
+        let wanted: HashSet<_> = places.iter().collect();
         let mut found = HashMap::with_capacity(places.len());
         for row in &rows {
             let place = (row.number(0)?, row.ordinal(1)?);
-            if !places.contains(&place) {
+            if !wanted.contains(&place) {
                 continue;
             }
             let bytes = if row.is_null(4) {
@@ -398,35 +399,6 @@ impl Read {
                 .commit
                 .is_some_and(|commit| commit.to_hex().starts_with(digits))
         });
-        Ok(found)
-    }
-
-    /// The newest report of each of these fingerprints, set-wise.
-    pub async fn provenance(
-        &mut self,
-        organization: OrganizationNo,
-        fingerprints: &[Fingerprint],
-    ) -> Result<HashMap<Fingerprint, Vec<Artifact>>, ReadError> {
-        let mut prefixes: Vec<i64> = fingerprints.iter().map(rows::prefix).collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        let rows = self
-            .conn()
-            .await?
-            .query(
-                "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM ID_TABLE($1) CROSS JOIN artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no WHERE a.organization = $2 AND a.prefix >= i.value AND a.prefix <= i.value ORDER BY a.no",
-                &[Value::Ints(prefixes), organization.0.into()],
-            )
-            .await?;
-        self.bound(rows.len())?;
-        let mut found: HashMap<Fingerprint, Vec<Artifact>> = HashMap::new();
-        for row in &rows {
-            let artifact = rows::flow::artifact(row)?;
-            found
-                .entry(artifact.fingerprint)
-                .or_default()
-                .push(artifact);
-        }
         Ok(found)
     }
 

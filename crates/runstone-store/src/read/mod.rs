@@ -6,7 +6,9 @@
 mod access;
 mod environments;
 mod flows;
+mod lineage;
 mod log;
+mod provenance;
 mod search;
 mod snapshots;
 
@@ -14,8 +16,10 @@ use std::sync::Arc;
 
 pub use access::Admission;
 pub use flows::{AttestationFilter, TrailFilter, TrailReports};
+pub use lineage::{Before, Lineage};
 pub(crate) use log::split_bundle;
 pub use log::{LogHead, LogKey};
+pub use provenance::Stamp;
 pub use snapshots::Change;
 
 use crate::blobs::Blobs;

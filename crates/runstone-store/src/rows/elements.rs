@@ -229,3 +229,42 @@ pub(crate) async fn stays(
         })
         .collect()
 }
+
+/// Details of records when they first ran in a physical environment, set-wise.
+pub(crate) async fn first_details(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    numbers: &[RecordNo],
+    bytes_max: usize,
+) -> Result<HashMap<RecordNo, Arc<[u8]>>, DbError> {
+    let mut found = HashMap::with_capacity(numbers.len());
+    let mut records = Vec::new();
+    let mut wanted = Vec::new();
+    for chunk in numbers.chunks(NUMBERS_MAX) {
+        let rows = conn
+            .query(
+                "SELECT s.record, s.entry, s.body_at, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no = (SELECT min(f.from_no) FROM spans f WHERE f.organization = $2 AND f.record = i.value AND f.environment = $3)",
+                &[
+                    Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
+                    organization.0.into(),
+                    environment.0.into(),
+                ],
+            )
+            .await?;
+        for row in rows {
+            let record = RecordNo(row.ordinal(0)?);
+            if row.is_null(3) {
+                wanted.push((row.number(1)?, row.ordinal(2)?, records.len()));
+                records.push(record);
+            } else {
+                found.insert(record, crate::bodies::unsqueeze(&row.blob(3)?)?.into());
+            }
+        }
+    }
+    parts(conn, organization, wanted, bytes_max, |slot, part| {
+        found.insert(records[slot], part.detail);
+    })
+    .await?;
+    Ok(found)
+}

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use runstone_model::compliance::{State, TrailFact, TrailState};
 use runstone_model::event::{Actor, TemplateText};
 use runstone_model::fact::{
-    Artifact, ArtifactNo, Attestation, AttestationNo, Flow, FlowNo, Member, OrganizationNo, Repo,
-    RepoId, RepoKey, RepoNo, Telling, TemplateNo, Trail, TrailNo, Visibility,
+    Artifact, ArtifactNo, Attestation, AttestationNo, Flow, FlowNaming, FlowNo, Member,
+    OrganizationNo, Repo, RepoId, RepoKey, RepoNo, Telling, TemplateNo, Trail, TrailNo, Visibility,
 };
 use runstone_model::id::Commit;
 use runstone_model::project::read_template;
@@ -165,7 +165,7 @@ pub(crate) async fn tellings(
 }
 
 /// The columns of an artifact, its state last.
-pub(crate) const SELECT_ARTIFACT: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, s.state FROM artifacts a LEFT JOIN artifact_states s ON s.organization = a.organization AND s.artifact = a.no";
+pub(crate) const SELECT_ARTIFACT: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no ORDER BY s.entry DESC LIMIT 1) FROM artifacts a";
 
 pub(crate) fn artifact(record: &Record) -> Result<Artifact, DbError> {
     Ok(Artifact {
@@ -211,6 +211,16 @@ pub(crate) fn attestation(record: &Record) -> Result<Attestation, DbError> {
         entry: record.number(15)?,
         by: actor(record, 16)?,
         at: micros(record, 17)?,
+    })
+}
+
+pub(crate) fn naming(record: &Record) -> Result<FlowNaming, DbError> {
+    Ok(FlowNaming {
+        organization: OrganizationNo(record.ordinal(0)?),
+        flow: FlowNo(record.ordinal(1)?),
+        entry: record.number(2)?,
+        name: record.text(3)?.to_owned(),
+        archived_at: optional_micros(record, 4)?,
     })
 }
 
@@ -330,12 +340,23 @@ pub(super) fn put(pending: &mut Pending, row: &Row) {
                 artifact.at.0.into(),
             ],
         ),
-        Row::ArtifactState(organization, artifact, state) => pending.put(
+        Row::ArtifactState(organization, artifact, entry, state) => pending.put(
             &table::ARTIFACT_STATES,
             vec![
                 organization.0.into(),
                 artifact.0.into(),
+                (*entry).into(),
                 state.as_wire().into(),
+            ],
+        ),
+        Row::FlowNaming(naming) => pending.put(
+            &table::FLOW_NAMINGS,
+            vec![
+                naming.organization.0.into(),
+                naming.flow.0.into(),
+                naming.entry.into(),
+                naming.name.as_str().into(),
+                naming.archived_at.map(|at| at.0).into(),
             ],
         ),
         Row::Attestation(attestation) => put_attestation(pending, attestation),

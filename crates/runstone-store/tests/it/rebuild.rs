@@ -146,7 +146,7 @@ fn back_to(migration: usize, engine: &Engine) -> String {
     let pages = format!(
         "DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
          DROP TABLE tellings; DROP TABLE artifacts; DROP TABLE artifact_states; \
-         DROP TABLE attestations; DROP TABLE repos; \
+         DROP TABLE flow_namings; DROP TABLE attestations; DROP TABLE repos; \
          ALTER TABLE environments DROP COLUMN last_entry; DROP TABLE counters; {}; \
          ALTER TABLE counters ADD COLUMN live_environments {} NOT NULL DEFAULT 0; \
          DROP TABLE records; {} CREATE INDEX records_by_prefix ON records (organization, prefix); \
@@ -163,15 +163,24 @@ fn back_to(migration: usize, engine: &Engine) -> String {
          ALTER TABLE heads DROP COLUMN paced_to; ALTER TABLE counters DROP COLUMN live_environments; \
          ALTER TABLE organizations DROP COLUMN closed_at; ALTER TABLE organizations DROP COLUMN limits; \
          DELETE FROM migrations WHERE no = 2;";
+    let [int, text, _, end, _] = tokens;
+    let provenance = format!(
+        "DROP TABLE flow_namings; DROP TABLE artifact_states; \
+         CREATE TABLE artifact_states (organization {int} NOT NULL, artifact {int} NOT NULL, state {text} NOT NULL, PRIMARY KEY (organization, artifact)){end}; \
+         DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
+         CREATE INDEX artifacts_by_prefix ON artifacts (organization, prefix, no); \
+         DELETE FROM migrations WHERE no >= 5;"
+    );
     match migration {
         1 => format!("{pages} {erasure}"),
-        _ => pages,
+        2 => pages,
+        _ => provenance,
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_of_an_earlier_schema_is_brought_up_to_date() {
-    for (seed, migration) in [(23, 1), (24, 2)] {
+    for (seed, migration) in [(23, 1), (24, 2), (25, 4)] {
         for bench in benches(seed).await {
             live(&bench, seed, 200).await;
             bench.store.close().await;

@@ -1,17 +1,20 @@
 //! Difference of two snapshots (`api-environments.md` section 9).
 
+use std::collections::{HashMap, HashSet};
+
 use axum::http::StatusCode;
 use runstone_api::diff::{
     ChangedArtifact, ChangedArtifacts, DiffArtifact, EnvironmentDiff, Side, UnchangedArtifacts,
 };
 use runstone_model::command::Refusal;
 use runstone_model::expression::Snappish;
-use runstone_model::fact::{Organization, Running};
+use runstone_model::fact::{Environment, Organization, Running, SnapshotNo};
 use runstone_model::history::{Compared, compare};
-use runstone_model::id::Micros;
+use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::role::Right;
 use runstone_store::Read;
 
+use super::joined::{Asked, Joining, bounds};
 use super::{live_environment, with_times};
 use crate::app::error::AppError;
 use crate::http::answer::{self, Answer};
@@ -67,8 +70,15 @@ async fn diff(mut call: ReadCall) -> Answer {
         let (text, candidates) = wanted?;
         sides.push(resolve(&mut call.read, &call.organization, text, candidates, now).await?);
     }
-    let (second_id, second_running) = sides.pop().unwrap_or_default();
-    let (first_id, first_running) = sides.pop().unwrap_or_default();
+    let (Some(second), Some(first)) = (sides.pop(), sides.pop()) else {
+        return Err(AppError::Internal("two snapshots are compared".to_owned()));
+    };
+    let origins = [
+        origins(&mut call, &first).await?,
+        origins(&mut call, &second).await?,
+    ];
+    let (first_id, first_running) = (first.id, first.running);
+    let (second_id, second_running) = (second.id, second.running);
     let difference = compare(&first_running, &second_running)?;
     let bytes = ARTIFACT_BYTES * (first_running.len().max(second_running.len()));
     answer::json_of(
@@ -80,7 +90,7 @@ async fn diff(mut call: ReadCall) -> Answer {
                 artifacts: difference
                     .removed
                     .into_iter()
-                    .map(|c| show(c, false))
+                    .map(|c| show(c, false, &origins))
                     .collect(),
             },
             snappish2: Side {
@@ -88,14 +98,22 @@ async fn diff(mut call: ReadCall) -> Answer {
                 artifacts: difference
                     .added
                     .into_iter()
-                    .map(|c| show(c, true))
+                    .map(|c| show(c, true, &origins))
                     .collect(),
             },
             changed: ChangedArtifacts {
-                artifacts: difference.changed.into_iter().map(show_changed).collect(),
+                artifacts: difference
+                    .changed
+                    .into_iter()
+                    .map(|c| show_changed(c, &origins[1]))
+                    .collect(),
             },
             not_changed: UnchangedArtifacts {
-                artifacts: difference.same.into_iter().map(|c| show(c, true)).collect(),
+                artifacts: difference
+                    .same
+                    .into_iter()
+                    .map(|c| show(c, true, &origins))
+                    .collect(),
             },
         },
     )
@@ -108,7 +126,7 @@ async fn resolve(
     text: &str,
     candidates: Vec<Snappish>,
     now: Micros,
-) -> Result<(String, Vec<Running>), AppError> {
+) -> Result<Resolved, AppError> {
     let mut chosen = None;
     for candidate in candidates {
         let name = candidate.environment.as_str();
@@ -133,7 +151,63 @@ async fn resolve(
     .await?
     .map_err(|error| AppError::missing(error.message(&organization.name, &name, text)))?;
     let running = read.running(organization.no, environment.no, no).await?;
-    Ok((format!("{}#{no}", environment.name), running))
+    Ok(Resolved {
+        id: format!("{}#{no}", environment.name),
+        environment,
+        no,
+        running,
+    })
+}
+
+/// A snapshot that is compared.
+struct Resolved {
+    id: String,
+    environment: Environment,
+    no: SnapshotNo,
+    running: Vec<Running>,
+}
+
+/// Primary flow and address of the commit of each artifact in a snapshot that has one.
+type Origins = HashMap<Fingerprint, (String, Option<String>)>;
+
+async fn origins(call: &mut ReadCall, side: &Resolved) -> Result<Origins, AppError> {
+    let bounds = bounds(&mut call.read, &side.environment, [side.no]).await?;
+    let asked: Vec<Asked> = side
+        .running
+        .iter()
+        .filter_map(|running| {
+            Some(Asked {
+                fingerprint: running.identity.fingerprint?,
+                snapshot: side.no,
+                below: bounds.get(&side.no).copied(),
+            })
+        })
+        .collect();
+    let joining = Joining {
+        app: &call.parts.app,
+        organization: &call.organization,
+        origin: "",
+        environment: &side.environment,
+        running: HashSet::new(),
+        with_history: false,
+    };
+    let known = joining.of(&mut call.read, &asked).await?;
+    Ok(asked
+        .iter()
+        .zip(known)
+        .filter_map(|(asked, known)| {
+            let primary = known.into_iter().next()?.entry;
+            Some((asked.fingerprint, (primary.flow_name, primary.commit_url)))
+        })
+        .collect())
+}
+
+/// Flow and address of the commit of an artifact; empty and none if unknown.
+fn origin(compared: &Compared<'_>, origins: &Origins) -> (String, Option<String>) {
+    compared
+        .fingerprint
+        .and_then(|fingerprint| origins.get(&fingerprint).cloned())
+        .unwrap_or_default()
 }
 
 fn fingerprint(compared: &Compared<'_>) -> String {
@@ -143,25 +217,27 @@ fn fingerprint(compared: &Compared<'_>) -> String {
         .unwrap_or_default()
 }
 
-fn show(compared: Compared<'_>, second: bool) -> DiffArtifact<'_> {
+fn show<'c>(compared: Compared<'c>, second: bool, origins: &[Origins; 2]) -> DiffArtifact<'c> {
+    let (flow, commit_url) = origin(&compared, &origins[usize::from(second)]);
     DiffArtifact {
         fingerprint: fingerprint(&compared),
         name: compared.name,
         most_recent_timestamp: compared.latest_start,
-        flow: "",
-        commit_url: None,
+        flow,
+        commit_url,
         instance_count: if second { compared.now } else { compared.was },
         pods: compared.pods,
     }
 }
 
-fn show_changed(compared: Compared<'_>) -> ChangedArtifact<'_> {
+fn show_changed<'c>(compared: Compared<'c>, origins: &Origins) -> ChangedArtifact<'c> {
+    let (flow, commit_url) = origin(&compared, origins);
     ChangedArtifact {
         fingerprint: fingerprint(&compared),
         name: compared.name,
         most_recent_timestamp: compared.latest_start,
-        flow: "",
-        commit_url: None,
+        flow,
+        commit_url,
         s1_instance_count: compared.was,
         s2_instance_count: compared.now,
         pods: compared.pods,

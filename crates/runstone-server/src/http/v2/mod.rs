@@ -6,6 +6,7 @@ mod diff;
 mod environments;
 mod events;
 mod flows;
+mod joined;
 mod journal;
 mod lives;
 mod reports;

@@ -1,24 +1,25 @@
 //! Snapshots (`api-environments.md` section 8).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use runstone_api::snapshot::{
-    Annotation, Artifact, AzureContext, CloudRunContext, ComplianceCount, EcsContext, Owner, Pod,
-    Snapshot, SnapshotListItem,
+    Annotation, Artifact, AzureContext, CloudRunContext, ComplianceCount, EcsContext, FlowEntry,
+    Owner, Pod, Snapshot, SnapshotListItem,
 };
 use runstone_api::{path, seconds};
 use runstone_model::expression::SnapshotRef;
-use runstone_model::fact::{Environment, Organization, SnapshotNo};
+use runstone_model::fact::{Environment, SnapshotNo};
 use runstone_model::history::{Annotated, annotate};
 use runstone_model::interval::Interval;
 use runstone_model::report::DetailView;
 use runstone_model::role::Right;
-use runstone_store::Read;
+use runstone_store::{Read, Stamp};
 
+use super::joined::{Asked, Joining, Known};
 use super::{live_environment, with_times};
 use crate::app::cache::SnapshotKey;
 use crate::app::error::AppError;
@@ -32,6 +33,8 @@ const PER_PAGE: u64 = 15;
 const PER_PAGE_MAX: u64 = 500;
 /// About as many bytes an artifact takes in a snapshot beside its detail.
 const ARTIFACT_BYTES: usize = 448;
+/// About as many it takes for each flow that knows it.
+const FLOW_BYTES: usize = 1_536;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -167,19 +170,31 @@ async fn get_one(mut call: ReadCall) -> Answer {
     if let Some(version) = call.read.version() {
         app.known.keep_environment(name, version, &environment);
     }
-    let key = key(&call, &environment, no);
     let is_latest = no == environment.snapshots;
+    let stamp = if is_latest {
+        let stamp = call.read.provenance_stamp(call.organization.no).await?;
+        if let Some(version) = call.read.version() {
+            app.known
+                .keep_provenance(call.organization.no, version, stamp);
+        }
+        stamp
+    } else {
+        Stamp::default()
+    };
+    let key = key(&call, &environment, no, stamp);
     if is_latest && let Some(response) = rendered(&call, key.clone())? {
         return Ok(response);
     }
-    let bytes = render(
-        &mut call.read,
-        &call.organization,
-        &environment,
-        no,
-        key.html_url.clone(),
-    )
-    .await?;
+    let origin = call.parts.origin();
+    let joining = Joining {
+        app: &app,
+        organization: &call.organization,
+        origin: &origin,
+        environment: &environment,
+        running: HashSet::new(),
+        with_history: true,
+    };
+    let bytes = render(&mut call.read, joining, no, key.html_url.clone()).await?;
     if is_latest {
         app.snapshots.put(key.clone(), bytes.clone());
         if let Some(response) = rendered(&call, key)? {
@@ -189,11 +204,17 @@ async fn get_one(mut call: ReadCall) -> Answer {
     Ok(answer::body(StatusCode::OK, JSON, bytes))
 }
 
-fn key(call: &ReadCall, environment: &Environment, no: SnapshotNo) -> SnapshotKey {
+fn key(
+    call: &ReadCall,
+    environment: &Environment,
+    no: SnapshotNo,
+    provenance: Stamp,
+) -> SnapshotKey {
     SnapshotKey {
         organization: call.organization.no,
         environment: environment.no,
         snapshot: no,
+        provenance,
         html_url: path::snapshot_html(
             &call.parts.origin(),
             &call.organization.name,
@@ -218,6 +239,13 @@ fn known_latest(
     else {
         return Ok(None);
     };
+    let Some((_, stamp)) = app
+        .known
+        .provenance(call.organization.no)
+        .filter(|(version, _)| app.store.is_current(*version))
+    else {
+        return Ok(None);
+    };
     let latest = environment.snapshots;
     let asks_for_time = std::cell::Cell::new(false);
     let no = expression.resolve(app.now(), latest, |_| {
@@ -227,7 +255,7 @@ fn known_latest(
     if asks_for_time.get() || !no.is_ok_and(|no| no == latest) {
         return Ok(None);
     }
-    rendered(call, key(call, &environment, latest))
+    rendered(call, key(call, &environment, latest, stamp))
 }
 
 /// A latest snapshot as it was rendered before, compressed once for all who ask for that.
@@ -259,11 +287,11 @@ fn rendered(call: &ReadCall, plain: SnapshotKey) -> Result<Option<Response<Body>
 /// The JSON of a snapshot.
 async fn render(
     read: &mut Read,
-    organization: &Organization,
-    environment: &Environment,
+    mut joining: Joining<'_>,
     no: SnapshotNo,
     html_url: String,
 ) -> Result<bytes::Bytes, AppError> {
+    let (organization, environment) = (joining.organization, joining.environment);
     let rows = read
         .snapshots(organization.no, environment.no, no, no + 1)
         .await?;
@@ -280,6 +308,28 @@ async fn render(
         Vec::new()
     };
     let annotated = annotate(&before, &after);
+    // As it stood just before the next snapshot was made.
+    let below = rows.get(1).map(|next| next.entry);
+    let asked: Vec<Asked> = annotated
+        .iter()
+        .filter_map(|artifact| {
+            let fingerprint = artifact.running.identity.fingerprint?;
+            Some(Asked {
+                fingerprint,
+                snapshot: if artifact.annotation.kind.is_running() {
+                    no
+                } else {
+                    no - 1
+                },
+                below,
+            })
+        })
+        .collect();
+    joining.running = after
+        .iter()
+        .filter_map(|running| running.identity.fingerprint)
+        .collect();
+    let mut known = joining.of(read, &asked).await?.into_iter();
     let mut artifacts = Vec::with_capacity(annotated.len());
     let mut count = ComplianceCount {
         compliant: 0,
@@ -290,12 +340,21 @@ async fn render(
         if artifact.annotation.kind.is_running() {
             count.unknown += 1;
         }
-        artifacts.push(show(artifact, DetailView::parse(&artifact.running.detail)?));
+        let detail = DetailView::parse(&artifact.running.detail)?;
+        let flows = match artifact.running.identity.fingerprint {
+            Some(_) => known.next().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        artifacts.push(show(artifact, detail, flows));
     }
     let bytes = annotated
         .iter()
         .map(|artifact| ARTIFACT_BYTES + artifact.running.detail.len() * 3 / 2)
-        .sum::<usize>();
+        .sum::<usize>()
+        + artifacts
+            .iter()
+            .map(|artifact| FLOW_BYTES * artifact.flows.len())
+            .sum::<usize>();
     answer::json_bytes_of(
         bytes,
         &Snapshot {
@@ -314,7 +373,9 @@ async fn render(
     )
 }
 
-fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>) -> Artifact<'a> {
+fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>, known: Vec<Known>) -> Artifact<'a> {
+    let flows: Vec<FlowEntry> = known.into_iter().map(|known| known.entry).collect();
+    let primary = flows.first();
     let identity = &artifact.running.identity;
     let pods = detail.pods.map(|pods| {
         pods.into_iter()
@@ -338,14 +399,14 @@ fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>) -> Artifact<'a> {
             was: artifact.annotation.was,
             now: artifact.annotation.now,
         },
-        flow_name: "",
-        git_commit: None,
-        commit_url: None,
-        html_url: None,
-        flow_html_url: None,
-        deployment_diff: None,
-        commit_lead_time: None,
-        flows: [],
+        flow_name: primary.map_or_else(String::new, |flow| flow.flow_name.clone()),
+        git_commit: primary.and_then(|flow| flow.git_commit.clone()),
+        commit_url: primary.and_then(|flow| flow.commit_url.clone()),
+        html_url: primary.map(|flow| flow.html_url.clone()),
+        flow_html_url: primary.map(|flow| flow.flow_html_url.clone()),
+        deployment_diff: primary.and_then(|flow| flow.deployment_diff.clone()),
+        commit_lead_time: primary.and_then(|flow| flow.commit_lead_time),
+        flows,
         ecs_context: detail.ecs.map(|ecs| EcsContext {
             task_arn: ecs.task_arn,
             cluster_name: ecs.cluster_name,
