@@ -8,6 +8,7 @@
 pub mod artifact;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod deployment;
 pub mod diff;
 pub mod environment;
 pub mod error;
@@ -16,10 +17,12 @@ pub mod flow;
 pub mod journal;
 pub mod paging;
 pub mod path;
+pub mod repo;
 pub mod report;
 pub mod search;
 pub mod snapshot;
 pub mod tag;
+pub mod timeline;
 pub mod trail;
 
 use runstone_model::id::Micros;

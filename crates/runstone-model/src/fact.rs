@@ -322,6 +322,22 @@ pub struct Snapshot {
     pub members: Vec<(EnvironmentNo, SnapshotNo)>,
 }
 
+/// An artifact that started to run in a physical environment where it did not run before: an
+/// observed deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Start {
+    /// Organization.
+    pub organization: OrganizationNo,
+    /// When: the effective time of the snapshot.
+    pub at: Micros,
+    /// Where.
+    pub environment: EnvironmentNo,
+    /// With which snapshot.
+    pub snapshot: SnapshotNo,
+    /// As which record; the first, if it started under several names.
+    pub record: RecordNo,
+}
+
 /// A maximal interval of snapshots in which one record ran in one environment with one detail
 /// and one judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,7 @@ use crate::fact::{
     AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
     Flow, FlowNaming, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody,
     Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span,
+    Start,
     Telling, TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
 };
 use crate::id::Digest;
@@ -237,6 +238,8 @@ pub enum Row {
     Snapshot(Arc<Snapshot>),
     /// The head after the snapshot; not stored, it can be read back from the other rows.
     Head(OrganizationNo, EnvironmentNo, Arc<Head>),
+    /// An artifact did not run in an environment before.
+    Start(Start),
     /// A span that begins.
     Span(Span),
     /// A span that was begun before has ended.
@@ -714,6 +717,7 @@ impl View {
                 );
             }
             Row::Snapshot(_)
+            | Row::Start(_)
             | Row::Span(_)
             | Row::SpanEnded { .. }
             | Row::ArtifactState(..)

@@ -32,11 +32,17 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
         "0005_provenance",
         include_str!("migrations/0005_provenance.sql"),
     ),
+    ("0006_starts", include_str!("migrations/0006_starts.sql")),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the
 /// same transaction.
-const REBUILT: &[&str] = &["0002_erasure", "0003_pages", "0005_provenance"];
+const REBUILT: &[&str] = &[
+    "0002_erasure",
+    "0003_pages",
+    "0005_provenance",
+    "0006_starts",
+];
 
 /// Where the database is.
 #[derive(Clone)]

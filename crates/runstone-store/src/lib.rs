@@ -47,8 +47,8 @@ pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::limits::{LimitUsed, OrganizationLimits};
 pub use crate::read::{
-    Admission, AttestationFilter, Before, Change, Lineage, LogHead, LogKey, Read, ReadError, Stamp,
-    TrailFilter, TrailReports,
+    Admission, AttestationFilter, Before, BuildFilter, Change, Covered, Lineage, LogHead, LogKey,
+    Read, ReadError, Stamp, StartFilter, TimelinePage, TimelineWindow, TrailFilter, TrailReports,
 };
 pub use crate::value::DbError;
 pub use crate::version::Version;

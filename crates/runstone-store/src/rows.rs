@@ -19,7 +19,9 @@ use runstone_model::name::EnvironmentKind;
 use runstone_model::state::{Element, Head, Step};
 use runstone_model::view::{Counters, Fact, FactKey, View};
 
-pub(crate) use self::elements::{Stay, first_details, identities, read_identities, stays};
+pub(crate) use self::elements::{
+    Stay, first_details, identities, read_identities, stays, stays_at,
+};
 pub(crate) use self::pending::Pending;
 use crate::conn::Conn;
 use crate::value::{DbError, Record, Value};

@@ -120,6 +120,9 @@ macro_rules! stringify_lower {
     (SNAPSHOTS) => {
         "snapshots"
     };
+    (STARTS) => {
+        "starts"
+    };
     (SPANS) => {
         "spans"
     };
@@ -193,6 +196,7 @@ tables! {
     MEMBERS Derived 3 (organization Int, member Int, logical Int);
     RECORDS Derived 2 (organization Int, no Int, prefix Int, entry Int, body_at Int, here Text);
     SNAPSHOTS Derived 3 (organization Int, environment Int, no Int, entry Int, at Int, events_before Int, events Int, keyframe Int, running Int, step Blob, members Text);
+    STARTS Derived 5 (organization Int, at Int, environment Int, snapshot Int, record Int);
     SPANS Derived 4 (organization Int, record Int, environment Int, from_no Int, to_no Int, entry Int, body_at Int, detail Blob);
     SEQUENCES Derived 3 (organization Int, environment Int, reporter Text, sequence Int);
     SUBJECTS Derived 2 (organization Int, subject Text, entry Int);

@@ -517,6 +517,15 @@ impl Entry {
         digests(&value)
     }
 
+    /// Who caused an entry, without reading the rest of it.
+    pub fn actor_of(bytes: &[u8]) -> Result<Actor, Unreadable> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
+        value["actor"]
+            .as_str()
+            .and_then(Actor::parse)
+            .ok_or_else(|| bad("actor"))
+    }
+
     /// Reads an entry. `bodies` are those it names, in order, where they are at hand: an erased
     /// body is none, and then the parts it held read as empty.
     pub fn decode(bytes: &[u8], bodies: &[Option<Arc<[u8]>>]) -> Result<Self, Unreadable> {

@@ -32,6 +32,18 @@ pub(super) fn needs(organization: OrganizationNo, event: &FlowEvent, keys: &mut 
             keys.push(FactKey::Trail(organization, *trail));
         }
     }
+    keys.extend(repo_of(event).map(|repo| FactKey::Repo(organization, repo)));
+}
+
+/// The repository that something told in passing is about.
+fn repo_of(event: &FlowEvent) -> Option<RepoNo> {
+    match event {
+        FlowEvent::TrailBegun { repo, .. }
+        | FlowEvent::TrailUpdated { repo, .. }
+        | FlowEvent::ArtifactReported { repo, .. }
+        | FlowEvent::Attested { repo, .. } => *repo,
+        _ => None,
+    }
 }
 
 /// Reads every fact that [`project`] will read.
@@ -65,6 +77,9 @@ pub(super) fn preload(
         FlowEvent::ArtifactReported { trail: no, .. } | FlowEvent::Attested { trail: no, .. } => {
             trail(*no)?;
         }
+    }
+    if let Some(repo) = repo_of(event) {
+        view.repo(organization, repo)?;
     }
     Ok(())
 }
@@ -450,7 +465,8 @@ fn follow(rows: &mut Rows, trail: TrailNo, fact: TrailFact) {
     }
 }
 
-/// Something was reported to a trail: it and its flow were active, and verdicts may be others.
+/// Something was reported to a trail: it, its flow and the repository that was told of were active,
+/// and verdicts may be others.
 fn report(
     rows: &mut Rows,
     mut trail: Trail,
@@ -459,10 +475,13 @@ fn report(
 ) -> Result<(), Misfit> {
     let received: Micros = rows.received;
     trail.modified_at = received;
-    if let Some(repo) = repo
-        && !trail.repos.contains(&repo)
-    {
-        trail.repos.push(repo);
+    if let Some(no) = repo {
+        if !trail.repos.contains(&no) {
+            trail.repos.push(no);
+        }
+        let mut repo = rows.repo(no)?;
+        repo.modified_at = received;
+        rows.put(Row::Repo(Arc::new(repo)));
     }
     if let Some(state) = verdicts.trail {
         trail.state = state;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::{Misfit, Rows, without_count};
 use crate::event::Effects;
 use crate::fact::{
-    EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Kept, Record, Snapshot,
-    SnapshotNo, Span,
+    EntryIndex, Environment, EnvironmentNo, Identity, JudgementNo, Kept, Record, RecordNo,
+    Snapshot, SnapshotNo, Span, Start,
 };
-use crate::id::{Digest, Micros};
+use crate::id::{Digest, Fingerprint, Micros};
 use crate::state::{Element, Head, Step, keyframe_due};
 use crate::view::Row;
 
@@ -50,6 +50,7 @@ pub(super) fn append_snapshot(
     if head.no + 1 != no {
         return Err(rows.contradiction(format!("snapshot {no} follows {}", head.no)));
     }
+    let started = starts(&head, &added);
     // Records that left, and records that stayed with another detail: both end a span.
     let mut gone = Vec::with_capacity(effects.removed.len());
     let by_digest = positions(&head, effects);
@@ -110,10 +111,44 @@ pub(super) fn append_snapshot(
     for span in spans {
         rows.put(span);
     }
+    for record in started {
+        rows.put(Row::Start(Start {
+            organization,
+            at,
+            environment,
+            snapshot: no,
+            record,
+        }));
+    }
     for (logical, snapshot) in &effects.logical {
         append_logical(rows, *logical, *snapshot, Some((environment, at, events)))?;
     }
     Ok(())
+}
+
+/// Of records that came, those whose fingerprint did not run before: one for each fingerprint.
+/// What has no fingerprint is not known to be anything.
+fn starts(before: &Head, come: &[Element]) -> Vec<RecordNo> {
+    let mut started: Vec<(Fingerprint, RecordNo)> = come
+        .iter()
+        .filter_map(|element| Some((element.identity.fingerprint?, element.record)))
+        .filter(|(fingerprint, _)| !runs(before, fingerprint))
+        .collect();
+    started.sort_unstable();
+    started.dedup_by_key(|(fingerprint, _)| *fingerprint);
+    started.into_iter().map(|(_, record)| record).collect()
+}
+
+/// Whether a fingerprint runs under any name; elements are sorted by identity, which begins with
+/// it.
+fn runs(head: &Head, fingerprint: &Fingerprint) -> bool {
+    let sought = Some(*fingerprint);
+    let first = head
+        .elements
+        .partition_point(|element| element.identity.fingerprint < sought);
+    head.elements
+        .get(first)
+        .is_some_and(|element| element.identity.fingerprint == sought)
 }
 
 /// How a state moves on.
@@ -198,8 +233,8 @@ fn advance(
     at: Micros,
     entry: EntryIndex,
     events: u32,
-    removed: Vec<crate::fact::RecordNo>,
-    added: Vec<(crate::fact::RecordNo, JudgementNo)>,
+    removed: Vec<RecordNo>,
+    added: Vec<(RecordNo, JudgementNo)>,
 ) -> Vec<u8> {
     head.no = no;
     head.at = at;
@@ -259,7 +294,7 @@ fn record(
     }
     let last = rows.view.counters(rows.organization)?.records;
     let record = Arc::new(Record {
-        no: crate::fact::RecordNo(last + 1),
+        no: RecordNo(last + 1),
         identity: Arc::clone(identity),
         digest: identity.digest(),
     });

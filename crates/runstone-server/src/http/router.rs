@@ -52,7 +52,19 @@ pub(crate) struct Endpoint {
     pub(crate) access: Access,
     /// None: not part of the documented API.
     pub(crate) docs: Option<Docs>,
-    route: MethodRouter<App>,
+    /// None: another endpoint, whose path takes in this one, serves it.
+    route: Option<MethodRouter<App>>,
+}
+
+impl Endpoint {
+    /// This endpoint as another one serves it: one whose path takes in this path, which the router
+    /// cannot tell apart from it.
+    pub(crate) fn served_by_another(self) -> Self {
+        Self {
+            route: None,
+            ..self
+        }
+    }
 }
 
 fn filter(method: &Method) -> MethodFilter {
@@ -78,12 +90,12 @@ where
         path: path.into(),
         access: Access::Public,
         docs: docs.into(),
-        route: on(
+        route: Some(on(
             MethodFilter::GET,
             move |Extracted(app): Extracted<App>, request: Request| async move {
                 respond(serve_public(app, request, handler).await)
             },
-        ),
+        )),
     }
 }
 
@@ -118,12 +130,12 @@ where
         path: path.into(),
         access: Access::Organization(right),
         docs: docs.into(),
-        route: on(
+        route: Some(on(
             MethodFilter::GET,
             move |Extracted(app): Extracted<App>, request: Request| async move {
                 respond(serve_read(app, request, (naming, right), handler).await)
             },
-        ),
+        )),
     }
 }
 
@@ -141,12 +153,12 @@ where
     F: Future<Output = Answer> + Send + 'static,
 {
     Endpoint {
-        route: on(
+        route: Some(on(
             filter(&method),
             move |Extracted(app): Extracted<App>, request: Request| async move {
                 respond(serve_write(app, request, (right, bound), handler).await)
             },
-        ),
+        )),
         method,
         path: path.into(),
         access: Access::Organization(right),
@@ -188,7 +200,9 @@ pub(crate) fn logs(path: &str) -> String {
 pub(crate) fn router(app: App) -> Router {
     let mut router = Router::new();
     for endpoint in endpoints() {
-        router = router.route(&endpoint.path, endpoint.route);
+        if let Some(route) = endpoint.route {
+            router = router.route(&endpoint.path, route);
+        }
     }
     let compress = SizeAbove::new(answer::COMPRESSED_BYTES_MIN as u64)
         .and(NotForContentType::const_new("application/octet-stream"));

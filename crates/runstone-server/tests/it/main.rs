@@ -15,6 +15,7 @@ mod observation;
 mod provenance;
 mod provisioning;
 mod races;
+mod runs;
 mod scenarios;
 mod serving;
 mod support;

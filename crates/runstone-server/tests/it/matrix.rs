@@ -30,6 +30,8 @@ fn path(route: &RouteInfo, organization: &str) -> String {
         ("{index}", "0"),
         ("{position}", "0"),
         ("{*path}", "checkpoint"),
+        ("{*repo_name}", "matrix/repo"),
+        ("{repo}", "matrix"),
     ] {
         path = path.replace(name, value);
     }

@@ -57,13 +57,13 @@ pub struct AttestationFilter {
 }
 
 /// Statement text with parameters, put together from conditions.
-struct Conditions {
-    text: String,
-    values: Vec<Value>,
+pub(super) struct Conditions {
+    pub(super) text: String,
+    pub(super) values: Vec<Value>,
 }
 
 impl Conditions {
-    fn new(organization: OrganizationNo, column: &str) -> Self {
+    pub(super) fn new(organization: OrganizationNo, column: &str) -> Self {
         Self {
             text: format!("{column} = $1"),
             values: vec![organization.0.into()],
@@ -71,15 +71,24 @@ impl Conditions {
     }
 
     /// Adds a condition; `?` in it stands for the value.
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
+    pub(super) fn and(&mut self, condition: &str, value: impl Into<Value>) {
         self.values.push(value.into());
         let parameter = format!("${}", self.values.len());
         self.text.push_str(" AND ");
         self.text.push_str(&condition.replace('?', &parameter));
     }
 
+    /// Adds text that stands as it is.
+    pub(super) fn open(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// Adds that a column has one of these values, if there are any.
-    fn one_of<V: Into<Value>>(&mut self, column: &str, values: impl IntoIterator<Item = V>) {
+    pub(super) fn one_of<V: Into<Value>>(
+        &mut self,
+        column: &str,
+        values: impl IntoIterator<Item = V>,
+    ) {
         let mut parameters = String::new();
         for value in values {
             self.values.push(value.into());
@@ -128,6 +137,28 @@ impl Read {
             .await?
             .map(|row| rows::flow::flow(&row))
             .transpose()
+    }
+
+    /// Flows by number, archived ones included, set-wise.
+    pub async fn flows_by_no(
+        &mut self,
+        organization: OrganizationNo,
+        numbers: &[FlowNo],
+    ) -> Result<HashMap<FlowNo, Flow>, ReadError> {
+        let wanted = numbers.iter().map(|no| i64::from(no.0)).collect();
+        let found = self
+            .conn()
+            .await?
+            .query(
+                "SELECT f.organization, f.no, f.name, f.visibility, f.description, f.template, f.tags, f.created_at, f.archived_at, f.latest_trail, f.latest_at, f.repo FROM ID_TABLE($1) CROSS JOIN flows f WHERE f.organization = $2 AND f.no = i.value",
+                &[Value::Ints(wanted), organization.0.into()],
+            )
+            .await?;
+        self.bound(found.len())?;
+        found
+            .iter()
+            .map(|row| rows::flow::flow(row).map(|flow| (flow.no, flow)))
+            .collect()
     }
 
     /// Live flows, by name.
@@ -605,6 +636,27 @@ impl Read {
             .await?
             .map(|row| rows::flow::repo(&row))
             .transpose()
+    }
+
+    /// Repositories by number, set-wise.
+    pub async fn repos_by_no(
+        &mut self,
+        organization: OrganizationNo,
+        numbers: &[RepoNo],
+    ) -> Result<HashMap<RepoNo, Repo>, ReadError> {
+        let wanted = numbers.iter().map(|no| i64::from(no.0)).collect();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT r.organization, r.no, r.provider, r.id, r.name, r.facts, r.tags, r.created_at, r.modified_at FROM ID_TABLE($1) CROSS JOIN repos r WHERE r.organization = $2 AND r.no = i.value",
+                &[Value::Ints(wanted), organization.0.into()],
+            )
+            .await?;
+        self.bound(rows.len())?;
+        rows.iter()
+            .map(|row| rows::flow::repo(row).map(|repo| (repo.no, repo)))
+            .collect()
     }
 
     /// Repositories, by name.

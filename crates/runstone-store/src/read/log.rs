@@ -1,16 +1,19 @@
 //! Logs: heads, tiles, bundles, entries, bodies and receipts, as they are published.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use runstone_journal::proof::{ProofPlan, Receipt, TileId};
 use runstone_journal::tile::{TILE_WIDTH, decode_bundle, encode_bundle};
-use runstone_model::event::Entry;
+use runstone_model::event::{Actor, Entry};
 use runstone_model::fact::{EntryIndex, OrganizationNo};
 
 use super::{Read, ReadError};
 use crate::engine::Pace;
-use crate::value::DbError;
+use crate::value::{DbError, Value};
+
+/// So many bundles are held at once.
+const BUNDLES_MAX: usize = 64;
 
 /// A log as it is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +190,59 @@ impl Read {
             .await?
             .first()
             .map(|bytes| bytes.to_vec()))
+    }
+
+    /// Who caused entries, set-wise.
+    pub async fn actors(
+        &mut self,
+        organization: OrganizationNo,
+        entries: &[EntryIndex],
+    ) -> Result<HashMap<EntryIndex, Actor>, ReadError> {
+        let actor = |bytes: &[u8]| {
+            Entry::actor_of(bytes).map_err(|error| DbError::Corrupt(error.to_string()))
+        };
+        let wanted: BTreeSet<EntryIndex> = entries.iter().copied().collect();
+        let numbers = wanted.iter().map(|index| *index as i64).collect();
+        let rows = self
+            .conn()
+            .await?
+            .query(
+                "SELECT e.position, e.bytes FROM ID_TABLE($1) CROSS JOIN entries e WHERE e.organization = $2 AND e.position = i.value",
+                &[Value::Ints(numbers), organization.0.into()],
+            )
+            .await?;
+        let mut found = HashMap::with_capacity(wanted.len());
+        for row in &rows {
+            found.insert(row.number(0)?, actor(&row.blob(1)?)?);
+        }
+        // The others are sealed.
+        let mut bundles: Vec<i64> = wanted
+            .iter()
+            .filter(|index| !found.contains_key(index))
+            .map(|index| (index / TILE_WIDTH) as i64)
+            .collect();
+        bundles.dedup();
+        self.bound(bundles.len().saturating_mul(4))?;
+        for bundles in bundles.chunks(BUNDLES_MAX) {
+            let rows = self
+                .conn()
+                .await?
+                .query(
+                    "SELECT b.n, b.bytes FROM ID_TABLE($1) CROSS JOIN bundles b WHERE b.organization = $2 AND b.n = i.value",
+                    &[Value::Ints(bundles.to_vec()), organization.0.into()],
+                )
+                .await?;
+            for row in &rows {
+                let first = row.number(0)? * TILE_WIDTH;
+                let all = split_bundle(&crate::bodies::unseal(&row.blob(1)?)?)?;
+                for (bytes, index) in all.iter().zip(first..) {
+                    if wanted.contains(&index) {
+                        found.insert(index, actor(bytes)?);
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Bytes of a body an entry names.

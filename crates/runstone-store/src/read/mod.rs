@@ -11,6 +11,8 @@ mod log;
 mod provenance;
 mod search;
 mod snapshots;
+mod starts;
+mod timeline;
 
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ pub(crate) use log::split_bundle;
 pub use log::{LogHead, LogKey};
 pub use provenance::Stamp;
 pub use snapshots::Change;
+pub use starts::{BuildFilter, StartFilter};
+pub use timeline::{Covered, TimelinePage, TimelineWindow};
 
 use crate::blobs::Blobs;
 use crate::conn::Conn;

@@ -24,6 +24,9 @@ pub struct Change {
     pub added: Vec<Running>,
 }
 
+/// Records with their judgements.
+type Pairs = Vec<(RecordNo, JudgementNo)>;
+
 const SELECT_STATE: &str = "SELECT no, at, events_before FROM snapshots";
 
 impl Read {
@@ -294,38 +297,14 @@ impl Read {
         }
         let step = Step::from_bytes(&snapshot.step)
             .map_err(|error| DbError::Corrupt(error.to_string()))?;
-        let (removed, added) = if step.whole {
-            let before = self
-                .state(
-                    snapshot.organization,
-                    snapshot.environment,
-                    snapshot.no.saturating_sub(1),
-                )
-                .await?;
-            let contains = |state: &[(RecordNo, JudgementNo)], record: RecordNo| {
-                state.binary_search_by_key(&record, |pair| pair.0).is_ok()
-            };
-            (
-                before
-                    .iter()
-                    .filter(|(record, _)| !contains(&step.added, *record))
-                    .copied()
-                    .collect(),
-                step.added
-                    .iter()
-                    .filter(|(record, _)| !contains(&before, *record))
-                    .copied()
-                    .collect(),
+        let (removed, added) = self
+            .step_changes(
+                snapshot.organization,
+                snapshot.environment,
+                snapshot.no,
+                step,
             )
-        } else {
-            (
-                step.removed
-                    .iter()
-                    .map(|record| (*record, JudgementNo(0)))
-                    .collect::<Vec<_>>(),
-                step.added.clone(),
-            )
-        };
+            .await?;
         let added = self.with_details(snapshot, &added).await?;
         let removed = if removed.is_empty() {
             Vec::new()
@@ -337,6 +316,33 @@ impl Read {
             self.with_details(&before, &removed).await?
         };
         Ok(Change { removed, added })
+    }
+
+    /// Records that left and that came with a snapshot of this step.
+    pub(super) async fn step_changes(
+        &mut self,
+        organization: OrganizationNo,
+        environment: EnvironmentNo,
+        no: SnapshotNo,
+        step: Step,
+    ) -> Result<(Pairs, Pairs), ReadError> {
+        if !step.whole {
+            let removed = step.removed.into_iter();
+            let removed = removed.map(|record| (record, JudgementNo(0))).collect();
+            return Ok((removed, step.added));
+        }
+        // A keyframe does not tell what it changed.
+        let before = self
+            .state(organization, environment, no.saturating_sub(1))
+            .await?;
+        let without = |these: &[(RecordNo, JudgementNo)], those: &[(RecordNo, JudgementNo)]| {
+            these
+                .iter()
+                .filter(|(record, _)| those.binary_search_by_key(record, |pair| pair.0).is_err())
+                .copied()
+                .collect()
+        };
+        Ok((without(&before, &step.added), without(&step.added, &before)))
     }
 
     /// The member's snapshot that made a logical one: the same entry made both.

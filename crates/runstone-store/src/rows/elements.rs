@@ -3,7 +3,7 @@
 //! A body of a few KiB is decompressed once for everything that is wanted of it; rows say where
 //! in it an element begins. What a large body brought stands in the rows themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use runstone_model::event::{ELEMENT_BODY_BYTES_MAX, Effects, Part};
@@ -151,6 +151,7 @@ pub(crate) async fn identities(
 struct Reading {
     record: RecordNo,
     since: SnapshotNo,
+    until: Option<SnapshotNo>,
     part: Option<Part>,
 }
 
@@ -163,18 +164,94 @@ pub(crate) async fn stays(
     numbers: &[RecordNo],
     bytes_max: usize,
 ) -> Result<HashMap<RecordNo, Stay>, DbError> {
+    // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
+    let found = spans(
+        conn,
+        organization,
+        environment,
+        (no, no),
+        numbers,
+        bytes_max,
+    )
+    .await?;
+    Ok(found
+        .into_iter()
+        .map(|(record, _, stay)| (record, stay))
+        .collect())
+}
+
+/// Records as they ran in one snapshot each of a physical environment, set-wise. The snapshots
+/// should not lie far apart.
+pub(crate) async fn stays_at(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    wanted: &[(RecordNo, SnapshotNo)],
+    bytes_max: usize,
+) -> Result<HashMap<(RecordNo, SnapshotNo), Stay>, DbError> {
+    let numbers: BTreeSet<RecordNo> = wanted.iter().map(|(record, _)| *record).collect();
+    let numbers: Vec<RecordNo> = numbers.into_iter().collect();
+    let all = || wanted.iter().map(|(_, no)| *no);
+    let (Some(first), Some(last)) = (all().min(), all().max()) else {
+        return Ok(HashMap::new());
+    };
+    let mut found: HashMap<RecordNo, Vec<(Option<SnapshotNo>, Stay)>> = HashMap::new();
+    for (record, until, stay) in spans(
+        conn,
+        organization,
+        environment,
+        (first, last),
+        &numbers,
+        bytes_max,
+    )
+    .await?
+    {
+        found.entry(record).or_default().push((until, stay));
+    }
+    let mut stays = HashMap::with_capacity(wanted.len());
+    for (record, no) in wanted {
+        let covers = |(until, stay): &&(Option<SnapshotNo>, Stay)| {
+            stay.since <= *no && until.is_none_or(|until| until >= *no)
+        };
+        if let Some((_, stay)) = found
+            .get(record)
+            .and_then(|spans| spans.iter().find(covers))
+        {
+            let stay = Stay {
+                since: stay.since,
+                identity: Arc::clone(&stay.identity),
+                detail: Arc::clone(&stay.detail),
+            };
+            stays.insert((*record, *no), stay);
+        }
+    }
+    Ok(stays)
+}
+
+/// A record, the last snapshot of a span of it, and what ran in that.
+type Spanned = (RecordNo, Option<SnapshotNo>, Stay);
+
+/// Spans of records in a physical environment that touch some of the snapshots, set-wise.
+async fn spans(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    environment: EnvironmentNo,
+    (first, last): (SnapshotNo, SnapshotNo),
+    numbers: &[RecordNo],
+    bytes_max: usize,
+) -> Result<Vec<Spanned>, DbError> {
     let mut spans = Vec::with_capacity(numbers.len());
     let mut wanted = Vec::with_capacity(numbers.len());
     for chunk in numbers.chunks(NUMBERS_MAX) {
         let rows = conn
             .query(
-                // Of the spans of a record in an environment exactly one covers a snapshot it runs in.
-                "SELECT s.record, s.from_no, s.entry, s.body_at, s.detail FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $4)",
+                "SELECT s.record, s.from_no, s.entry, s.body_at, s.detail, s.to_no FROM ID_TABLE($1) CROSS JOIN spans s WHERE s.organization = $2 AND s.record = i.value AND s.environment = $3 AND s.from_no <= $4 AND (s.to_no IS NULL OR s.to_no >= $5)",
                 &[
                     Value::Ints(chunk.iter().map(|no| i64::from(no.0)).collect()),
                     organization.0.into(),
                     environment.0.into(),
-                    no.into(),
+                    last.into(),
+                    first.into(),
                 ],
             )
             .await?;
@@ -192,6 +269,7 @@ pub(crate) async fn stays(
             spans.push(Reading {
                 record: RecordNo(row.ordinal(0)?),
                 since,
+                until: row.optional_int(5)?.map(|no| no as u64),
                 part,
             });
         }
@@ -225,7 +303,7 @@ pub(crate) async fn stays(
                 identity,
                 detail: part.detail,
             };
-            Ok((span.record, stay))
+            Ok((span.record, span.until, stay))
         })
         .collect()
 }

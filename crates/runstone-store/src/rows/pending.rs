@@ -214,6 +214,16 @@ impl Pending {
                     },
                 ],
             ),
+            Row::Start(start) => self.put(
+                &table::STARTS,
+                vec![
+                    start.organization.0.into(),
+                    start.at.0.into(),
+                    start.environment.0.into(),
+                    start.snapshot.into(),
+                    start.record.0.into(),
+                ],
+            ),
             Row::Span(span) => self.put(&table::SPANS, span_row(span)),
             Row::SpanEnded {
                 organization,

@@ -144,7 +144,7 @@ fn back_to(migration: usize, engine: &Engine) -> String {
             .replace("{strict_clustered}", tokens[3])
     };
     let pages = format!(
-        "DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
+        "DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
          DROP TABLE tellings; DROP TABLE artifacts; DROP TABLE artifact_states; \
          DROP TABLE flow_namings; DROP TABLE attestations; DROP TABLE repos; \
          ALTER TABLE environments DROP COLUMN last_entry; DROP TABLE counters; {}; \

@@ -2,6 +2,8 @@
 
 mod artifacts;
 mod attestations;
+mod builds;
+mod deployments;
 mod diff;
 mod environments;
 mod events;
@@ -9,10 +11,13 @@ mod flows;
 mod joined;
 mod journal;
 mod lives;
+mod paged;
 mod reports;
+mod repos;
 mod search;
 mod snapshots;
 mod tags;
+mod timeline;
 mod trails;
 
 use std::collections::BTreeMap;
@@ -41,6 +46,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(artifacts::endpoints());
     endpoints.extend(attestations::endpoints());
     endpoints.extend(tags::endpoints());
+    endpoints.extend(repos::endpoints());
+    endpoints.extend(builds::endpoints());
+    endpoints.extend(deployments::endpoints());
+    endpoints.extend(timeline::endpoints());
     endpoints.extend(journal::endpoints());
     endpoints
 }
