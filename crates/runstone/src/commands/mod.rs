@@ -82,6 +82,7 @@ mod list {
     pub mod trails;
 }
 mod log {
+    pub mod changes;
     pub mod environment;
 }
 mod rename {
@@ -186,6 +187,7 @@ static COMMANDS: &[&Command] = &[
     &list::repos::COMMAND,
     &list::snapshots::COMMAND,
     &list::trails::COMMAND,
+    &log::changes::COMMAND,
     &log::environment::COMMAND,
     &rename::environment::COMMAND,
     &rename::flow::COMMAND,

@@ -42,6 +42,11 @@ pub fn until(context: &Context) -> anyhow::Result<Option<Timestamp>> {
     Ok(Some(until.checked_sub(1.second()).unwrap_or(until)))
 }
 
+/// The first instant of `--until`, if it was given.
+pub fn end(context: &Context) -> anyhow::Result<Option<Timestamp>> {
+    first_instant(context, "until")
+}
+
 fn first_instant(context: &Context, flag: &str) -> anyhow::Result<Option<Timestamp>> {
     let text = context.values.text(flag);
     if text.is_empty() {

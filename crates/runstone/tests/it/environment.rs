@@ -40,8 +40,13 @@ impl Respond for Answers {
 /// The answers that stand in the files.
 fn answers() -> Vec<(String, String, u16, Value)> {
     let mut answers: Vec<_> = serde_json::from_str(include_str!("data/answers.json")).unwrap();
-    let more: Vec<_> = serde_json::from_str(include_str!("data/trails.json")).unwrap();
-    answers.extend(more);
+    for more in [
+        include_str!("data/trails.json"),
+        include_str!("data/changes.json"),
+    ] {
+        let more: Vec<_> = serde_json::from_str(more).unwrap();
+        answers.extend(more);
+    }
     answers
 }
 

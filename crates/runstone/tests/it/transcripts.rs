@@ -181,6 +181,22 @@ fn several_servers_at_once() {
 }
 
 #[test]
+fn what_changed_in_a_system() {
+    let world = World::runstone();
+    insta::assert_snapshot!(world.transcript(
+        "
+        log changes --tag system=shop --since 2026-03-01 --tz UTC
+        log changes --tag system=shop --since 2026-03-01 --tz UTC -o csv
+        log changes --tag system=shop --since 2026-03-01 --tz UTC -o json
+        log changes --environment quiet
+        log changes --environment gap
+        log changes --environment quiet --tag system
+        log changes --environment quiet -o xml
+        "
+    ));
+}
+
+#[test]
 fn what_only_runstone_does() {
     let world = World::runstone();
     insta::assert_snapshot!(world.transcript(

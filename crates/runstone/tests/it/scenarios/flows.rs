@@ -17,7 +17,7 @@ trail:
 ";
 const JUNIT: &str = "<testsuite name=\"s\" tests=\"2\" failures=\"0\" errors=\"0\" skipped=\"0\" time=\"0.1\" timestamp=\"2026-03-01T10:00:00\"><testcase name=\"a\"/></testsuite>";
 
-fn git(place: &Place, words: &[&str]) -> String {
+pub fn git(place: &Place, words: &[&str]) -> String {
     let mut command = place.program("git");
     command
         .args(["-C", &place.text("code")])
@@ -27,7 +27,7 @@ fn git(place: &Place, words: &[&str]) -> String {
 }
 
 /// What happens to `line` with one of the two clients.
-struct Client<'a> {
+pub struct Client<'a> {
     make: Box<dyn Fn() -> Command + 'a>,
 }
 
@@ -38,16 +38,16 @@ impl Client<'_> {
         command
     }
 
-    fn ok(&self, line: &str) -> String {
+    pub fn ok(&self, line: &str) -> String {
         named_on_failure(line, || succeeded(&self.command(line).output().unwrap()))
     }
 
-    fn fails(&self, line: &str) -> String {
+    pub fn fails(&self, line: &str) -> String {
         named_on_failure(line, || failed(&self.command(line).output().unwrap()))
     }
 }
 
-fn clients<'a>(place: &'a Place, running: &'a Running) -> Vec<(&'static str, Client<'a>)> {
+pub fn clients<'a>(place: &'a Place, running: &'a Running) -> Vec<(&'static str, Client<'a>)> {
     let ours = move || {
         let host = running.host.as_str();
         place.runstone(&["--host", host, "--org", "acme", "--api-token", KEY])

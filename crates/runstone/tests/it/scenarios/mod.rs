@@ -5,6 +5,7 @@ mod cloud;
 mod concurrency;
 mod docker;
 mod flows;
+mod runs;
 
 use std::path::PathBuf;
 use std::process::Command;
