@@ -381,3 +381,46 @@ pub(super) fn append_logical(
     append(rows, known, head, change);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(record: u32, fingerprint: u8, name: &str, count: Option<u32>) -> Element {
+        let identity = Identity {
+            fingerprint: (fingerprint > 0).then_some(Fingerprint([fingerprint; 32])),
+            name: name.to_owned(),
+            count,
+        };
+        Element {
+            record: RecordNo(record),
+            judgement: JudgementNo(0),
+            since: 1,
+            digest: identity.digest(),
+            identity: Arc::new(identity),
+            detail: Arc::from(&b"{\"t\":[]}"[..]),
+        }
+    }
+
+    #[test]
+    fn what_starts_did_not_run_before_under_any_name_or_count() {
+        let before = Head::default().restore(vec![
+            element(1, 3, "web", Some(2)),
+            element(2, 1, "api", None),
+            element(3, 0, "odd", None),
+            element(4, 9, "last", None),
+        ]);
+        let come = [
+            element(5, 3, "web", Some(5)),
+            element(6, 1, "api-too", None),
+            element(7, 0, "odd-too", None),
+            element(9, 2, "new-too", None),
+            element(8, 2, "new", None),
+            element(10, 4, "newer", None),
+        ];
+        assert_eq!(starts(&before, &come), [RecordNo(8), RecordNo(10)]);
+        assert_eq!(starts(&before, &[]), []);
+        let none = Head::default();
+        assert_eq!(starts(&none, &come[..3]), [RecordNo(6), RecordNo(5)]);
+    }
+}

@@ -265,7 +265,11 @@ impl Changes {
                 };
                 vec![
                     context.times().short_value(field(change, "at")),
-                    format!("{}#{}", text(change, "environment"), text(change, "snapshot")),
+                    format!(
+                        "{}#{}",
+                        text(change, "environment"),
+                        text(change, "snapshot")
+                    ),
                     text(change, "description"),
                     text(change, "artifact"),
                     short(known(change, "fingerprint"), FINGERPRINT_DIGITS),
