@@ -1,7 +1,5 @@
 //! Every change of a system across its environments, in the order of the journal. Ours.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -13,16 +11,16 @@ pub struct ChangesPage {
     /// The journal as far as it is told of: entries below this index. The same on all pages.
     pub pinned_to: u64,
     /// What is told of each environment, by name. The same on all pages.
-    pub environments: Vec<CoveredEnvironment>,
+    pub environments: Vec<TimelineEnvironment>,
     /// Those of this page.
-    pub changes: Vec<Change>,
+    pub changes: Vec<TimelineChange>,
     /// Asks for the page after this one; null on the last.
     pub next: Option<String>,
 }
 
 /// What is told of an environment: without gaps from the first snapshot to the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct CoveredEnvironment {
+pub struct TimelineEnvironment {
     /// Name.
     pub name: String,
     /// Type.
@@ -44,7 +42,7 @@ pub struct CoveredEnvironment {
 
 /// Something that happened to an artifact in an environment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Change {
+pub struct TimelineChange {
     /// When: the effective time of the snapshot.
     pub at: Seconds,
     /// Where.
@@ -96,6 +94,3 @@ pub struct ChangeApproval {
     /// For which environment; null for any.
     pub environment: Option<String>,
 }
-
-/// Changes by kind.
-pub type Totals = BTreeMap<String, u64>;

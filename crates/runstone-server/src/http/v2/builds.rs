@@ -123,10 +123,14 @@ async fn list(mut call: ReadCall) -> Answer {
     let asked = Asked::read(&mut check, &query, (0, PER_PAGE, PER_PAGE_MAX));
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let repos = repos_asked(&mut call).await?;
     let org = call.organization.no;
-    let filter = BuildFilter { repos, from, to };
+    let filter = BuildFilter {
+        repos,
+        from: window.from,
+        to: window.to,
+    };
     let (total, found) = call
         .read
         .builds(org, &filter, |total| asked.window(total))
@@ -181,9 +185,13 @@ async fn statistics(mut call: ReadCall) -> Answer {
     let mut check = reader();
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let repos = repos_asked(&mut call).await?;
-    let filter = BuildFilter { repos, from, to };
+    let filter = BuildFilter {
+        repos,
+        from: window.from,
+        to: window.to,
+    };
     let times = call
         .read
         .build_times(call.organization.no, &filter, TIMES_MAX + 1)
@@ -195,8 +203,8 @@ async fn statistics(mut call: ReadCall) -> Answer {
     answer::json(
         StatusCode::OK,
         &BuildStatistics {
-            start_ts: seconds(from),
-            end_ts: seconds(to),
+            start_ts: seconds(window.from),
+            end_ts: seconds(window.end),
             count: timestamps.len() as u64,
             timestamps,
         },

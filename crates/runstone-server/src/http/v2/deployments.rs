@@ -27,7 +27,7 @@ use runstone_store::{Read, StartFilter};
 use serde_json::Value;
 
 use super::builds::{TIMES_MAX, too_many, window_params};
-use super::paged::{self, Asked};
+use super::paged::{self, Asked, Window};
 use super::repos;
 use super::trails::{commit_info, json_contents};
 use crate::app::error::AppError;
@@ -43,7 +43,6 @@ const PER_PAGE_MAX: u64 = 50;
 const PAGE_SIZE: u64 = 50;
 const PAGE_SIZE_MAX: u64 = 100;
 const ENVIRONMENT_WINDOW_DAYS: i64 = 30;
-const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -439,7 +438,7 @@ async fn list(mut call: ReadCall) -> Answer {
     let asked = Asked::read(&mut check, &query, (0, PER_PAGE, PER_PAGE_MAX));
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let environments = environments_asked(&mut call, &query, "env_name").await?;
     let repos = match query.filled("repo_name") {
         None => None,
@@ -460,8 +459,8 @@ async fn list(mut call: ReadCall) -> Answer {
         environments,
         repos,
         flow: None,
-        from,
-        to,
+        from: window.from,
+        to: window.to,
     };
     envelope(call, filter, asked).await
 }
@@ -473,13 +472,13 @@ pub(super) async fn of_repo(mut call: ReadCall, repo: RepoNo) -> Answer {
     let asked = Asked::read(&mut check, &query, (0, PER_PAGE, PER_PAGE_MAX));
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let filter = StartFilter {
         environments: environments_asked(&mut call, &query, "env").await?,
         repos: Some(vec![repo]),
         flow: None,
-        from,
-        to,
+        from: window.from,
+        to: window.to,
     };
     envelope(call, filter, asked).await
 }
@@ -502,13 +501,13 @@ pub(super) async fn statistics_of_repo(mut call: ReadCall, repo: RepoNo) -> Answ
     let mut check = reader();
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let filter = StartFilter {
         environments: environments_asked(&mut call, &query, "env").await?,
         repos: Some(vec![repo]),
         flow: None,
-        from,
-        to,
+        from: window.from,
+        to: window.to,
     };
     let starts = all(&mut call, &filter).await?;
     let org = call.organization.no;
@@ -551,8 +550,8 @@ pub(super) async fn statistics_of_repo(mut call: ReadCall, repo: RepoNo) -> Answ
     answer::json(
         StatusCode::OK,
         &RepoDeploymentStatistics {
-            start_ts: seconds(from),
-            end_ts: seconds(to),
+            start_ts: seconds(window.from),
+            end_ts: seconds(window.end),
             environments: series.into_values().collect(),
         },
     )
@@ -628,15 +627,18 @@ async fn of_environment(mut call: ReadCall) -> Answer {
         Some(PAGE_SIZE_MAX),
     );
     check.finish()?;
-    let to = match query.filled("to") {
-        Some(text) => moment("to", text, true)?,
-        None => call.parts.app.now(),
+    let read = |name: &str, is_last| {
+        query
+            .filled(name)
+            .map(|text| moment(name, text, is_last))
+            .transpose()
     };
-    let from = match query.filled("from") {
-        Some(text) => moment("from", text, false)?,
-        None => Micros(to.0.saturating_sub(ENVIRONMENT_WINDOW_DAYS * DAY)),
-    };
-    let (from, to) = paged::ordered(from, to)?;
+    let window = Window::of(
+        read("from", false)?,
+        read("to", true)?,
+        call.parts.app.now(),
+        ENVIRONMENT_WINDOW_DAYS,
+    )?;
     let name = call.parts.param("env_name").to_owned();
     let environment = environment_named(&mut call.read, &call.organization, &name).await?;
     let asked = Asked::of(page.unwrap_or(1), size.unwrap_or(PAGE_SIZE));
@@ -644,8 +646,8 @@ async fn of_environment(mut call: ReadCall) -> Answer {
         environments: Some(vec![environment.no]),
         repos: None,
         flow: None,
-        from,
-        to,
+        from: window.from,
+        to: window.to,
     };
     let (total, deployments) = page_of(&mut call, &filter, &asked).await?;
     answer::json(
@@ -665,7 +667,7 @@ async fn frequency(mut call: ReadCall) -> Answer {
     let mut check = reader();
     let window = paged::window(&mut check, &query, call.parts.app.now());
     check.finish()?;
-    let (from, to) = window()?;
+    let window = window()?;
     let name = call.parts.param("env_name").to_owned();
     let environment = environment_named(&mut call.read, &call.organization, &name).await?;
     let flow_id = query.filled("flow_id").map(ToOwned::to_owned);
@@ -681,8 +683,8 @@ async fn frequency(mut call: ReadCall) -> Answer {
         environments: Some(vec![environment.no]),
         repos: None,
         flow,
-        from,
-        to,
+        from: window.from,
+        to: window.to,
     };
     let starts = all(&mut call, &filter).await?;
     let mut days: BTreeMap<String, u64> = BTreeMap::new();
@@ -697,8 +699,8 @@ async fn frequency(mut call: ReadCall) -> Answer {
         &DeploymentFrequency {
             flow_id,
             environment: environment.name,
-            start_ts: seconds(from),
-            end_ts: seconds(to),
+            start_ts: seconds(window.from),
+            end_ts: seconds(window.end),
             count: starts.len() as u64,
             timestamps: starts.iter().map(|start| seconds(start.at)).collect(),
             days: days

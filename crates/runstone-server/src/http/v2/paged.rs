@@ -80,30 +80,49 @@ impl Asked {
     }
 }
 
-/// The first and the last moment asked for, both included: the last four weeks, if nothing is.
-/// Early clients spell the names with a hyphen.
+/// A window of time, both ends included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) from: Micros,
+    /// No end where none is asked for: what was just received may be a little ahead of the clock.
+    pub(super) to: Micros,
+    /// The end as it is shown.
+    pub(super) end: Micros,
+}
+
+impl Window {
+    /// The window between two moments: without an end up to now, without a beginning so many days
+    /// before the end.
+    pub(super) fn of(
+        start: Option<Micros>,
+        end: Option<Micros>,
+        now: Micros,
+        days: i64,
+    ) -> Result<Self, AppError> {
+        let window = Self {
+            from: start.unwrap_or(Micros(end.unwrap_or(now).0.saturating_sub(days * DAY))),
+            to: end.unwrap_or(Micros(i64::MAX)),
+            end: end.unwrap_or(now),
+        };
+        if window.from > window.to {
+            return Err(AppError::bad("The window of time begins after its end"));
+        }
+        Ok(window)
+    }
+}
+
+/// The window that is asked for: the last four weeks, if none is. Early clients spell the names
+/// with a hyphen.
 pub(super) fn window(
     check: &mut QueryReader,
     query: &Query,
     now: Micros,
-) -> impl FnOnce() -> Result<(Micros, Micros), AppError> + use<> {
+) -> impl FnOnce() -> Result<Window, AppError> + use<> {
     let filled = |name: &str, early: &str| query.filled(name).or(query.filled(early));
     let start = check.number("start_ts", filled("start_ts", "start-ts"));
     let end = check.number("end_ts", filled("end_ts", "end-ts"));
     move || {
-        let to = end.map_or(now, Micros::from_seconds);
-        let from = start.map_or(
-            Micros(to.0.saturating_sub(WINDOW_DAYS * DAY)),
-            Micros::from_seconds,
-        );
-        ordered(from, to)
+        let at = Micros::from_seconds;
+        Window::of(start.map(at), end.map(at), now, WINDOW_DAYS)
     }
-}
-
-/// A window whose start is not after its end.
-pub(super) fn ordered(from: Micros, to: Micros) -> Result<(Micros, Micros), AppError> {
-    if from > to {
-        return Err(AppError::bad("The window of time begins after its end"));
-    }
-    Ok((from, to))
 }

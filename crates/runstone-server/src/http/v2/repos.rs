@@ -104,7 +104,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "list_repo_tag_choices",
                 TAG,
                 "List the tags of repositories",
-                Success::Other("{\"key\": [\"value\"]}"),
+                Success::Other("application/json"),
                 &[(200, "Every key with its values.")],
             ),
             tag_choices,

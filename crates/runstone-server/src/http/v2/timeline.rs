@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use axum::http::StatusCode;
 use runstone_api::seconds;
-use runstone_api::timeline::{Change, ChangeProvenance, ChangesPage, CoveredEnvironment};
+use runstone_api::timeline::{ChangeProvenance, ChangesPage, TimelineChange, TimelineEnvironment};
 use runstone_model::annotation::AnnotationKind;
 use runstone_model::command::Refusal;
 use runstone_model::event::Actor;
@@ -167,8 +167,11 @@ async fn environments(call: &mut ReadCall, query: &Query) -> Result<Vec<Environm
     Ok(found)
 }
 
-fn covered_environment(environment: &Environment, covered: Option<&Covered>) -> CoveredEnvironment {
-    CoveredEnvironment {
+fn covered_environment(
+    environment: &Environment,
+    covered: Option<&Covered>,
+) -> TimelineEnvironment {
+    TimelineEnvironment {
         name: environment.name.clone(),
         kind: environment.kind.as_wire().to_owned(),
         archived: environment.archived_at.is_some(),
@@ -260,7 +263,7 @@ impl Around {
         })
     }
 
-    fn show(&self, snapshot: &Snapshot, event: &Annotated<'_>) -> Change {
+    fn show(&self, snapshot: &Snapshot, event: &Annotated<'_>) -> TimelineChange {
         debug_assert!(snapshot.entry < self.pin, "a page is of pinned entries");
         let identity = &event.running.identity;
         let provenance = identity
@@ -270,7 +273,7 @@ impl Around {
             .flatten()
             .filter_map(|report| self.provenance(report))
             .collect();
-        Change {
+        TimelineChange {
             at: seconds(snapshot.at),
             environment: self
                 .environments
@@ -311,7 +314,7 @@ fn cut(
     more: bool,
     skip: u64,
     per_page: u64,
-) -> (Vec<Change>, Option<(EntryIndex, u64)>) {
+) -> (Vec<TimelineChange>, Option<(EntryIndex, u64)>) {
     let mut changes = Vec::new();
     for (position, (snapshot, step)) in steps.iter().enumerate() {
         let all = events(&step.removed, &step.added);
