@@ -139,6 +139,7 @@ fn a_system_is_followed_across_its_environments() {
     );
     let none = ours.ok("log changes --environment ours-prod --since 2999-01-01");
     assert!(none.starts_with("No changes were found."), "{none}");
+    drop(clients);
     running.stop();
     place.ok(&["admin", "fsck", "--data-dir", &place.text("data")]);
     place.ok(&["admin", "rebuild", "--data-dir", &place.text("data")]);
