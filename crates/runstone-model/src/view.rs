@@ -13,8 +13,7 @@ use crate::fact::{
     AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
     Flow, FlowNaming, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody,
     Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span,
-    Start,
-    Telling, TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
+    Start, Telling, TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
 };
 use crate::id::Digest;
 use crate::role::Role;
