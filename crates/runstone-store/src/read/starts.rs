@@ -2,10 +2,9 @@
 //! repositories.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use runstone_model::fact::{
-    Artifact, EnvironmentNo, FlowNo, Identity, OrganizationNo, RecordNo, RepoNo, SnapshotNo, Start,
+    Artifact, EnvironmentNo, FlowNo, OrganizationNo, RecordNo, RepoNo, SnapshotNo, Start,
 };
 use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::state::Step;
@@ -168,17 +167,6 @@ impl Read {
             )
             .await?;
         row.map(|row| start(organization, &row)).transpose()
-    }
-
-    /// Identities of records by number, set-wise.
-    pub async fn identities(
-        &mut self,
-        organization: OrganizationNo,
-        numbers: &[RecordNo],
-    ) -> Result<HashMap<RecordNo, Arc<Identity>>, ReadError> {
-        self.bound(numbers.len())?;
-        let bytes_max = self.bodies_bytes_max();
-        rows::identities(self.conn().await?, organization, numbers, bytes_max).await
     }
 
     /// Builds, newest first, and how many there are on all pages; `window` gives offset and number
