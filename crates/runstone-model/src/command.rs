@@ -28,8 +28,34 @@ pub enum Caller {
     Key(Digest),
     /// Nobody.
     Anonymous,
+    /// The holder of a key who tells of the past: what is asked counts from the claimed time on.
+    /// For administrators only.
+    Historian {
+        /// The verifier of the key.
+        key: Digest,
+        /// What is claimed; `imported` is set.
+        claim: Claim,
+    },
     /// A part of Runstone itself, which may do everything.
     System(&'static str),
+}
+
+impl Caller {
+    /// The verifier of the key that is held.
+    pub fn key(&self) -> Option<Digest> {
+        match self {
+            Self::Key(key) | Self::Historian { key, .. } => Some(*key),
+            Self::Anonymous | Self::System(_) => None,
+        }
+    }
+
+    /// What is claimed of the past.
+    pub fn history(&self) -> Option<&Claim> {
+        match self {
+            Self::Historian { claim, .. } => Some(claim),
+            Self::Key(_) | Self::Anonymous | Self::System(_) => None,
+        }
+    }
 }
 
 /// One command.
@@ -336,6 +362,18 @@ pub enum Refusal {
     RepoMissing { name: String },
     #[error("trail '{name}' has just been told otherwise by somebody else")]
     TrailToldMeanwhile { name: String },
+    #[error("imported history has to be claimed for a time before now, not {at}")]
+    HistoryOfTheFuture { at: Micros },
+    #[error("environment '{name}' has snapshots of its own: history can no longer be imported")]
+    HistoryAfterLive { name: String },
+    #[error(
+        "history has to be imported in the order of time: {what} was last changed at {last}, after {at}"
+    )]
+    HistoryOutOfOrder {
+        what: String,
+        last: Micros,
+        at: Micros,
+    },
     #[error("organization '{name}' does not exist")]
     OrganizationMissing { name: String },
     #[error("user '{name}' does not exist")]

@@ -81,6 +81,9 @@ pub const SERVER: OrganizationNo = OrganizationNo(0);
 /// Name and id of the server log.
 pub const SERVER_NAME: &str = "_server";
 
+/// No environment: under it stands how far each import of history has come.
+pub const HISTORY: EnvironmentNo = EnvironmentNo(0);
+
 /// Index of an entry in its organization's log, from 0.
 pub type EntryIndex = u64;
 /// Number of a snapshot in its environment, from 1; 0 is "before the first".
@@ -269,6 +272,8 @@ pub struct Environment {
     pub snapshots: SnapshotNo,
     /// Effective time of the latest snapshot.
     pub changed_at: Option<Micros>,
+    /// So many snapshots, from the first on, tell of the past: they were imported.
+    pub imported: SnapshotNo,
     /// Index of the last entry about it.
     pub last_entry: EntryIndex,
 }

@@ -14,7 +14,7 @@ pub use self::flow::read_template;
 use self::snapshots::{append_logical, append_snapshot};
 use crate::event::{Entry, Event, Settings, Subject, Text, Verifier};
 use crate::fact::{
-    ApiKey, EntryIndex, Environment, EnvironmentNo, Identity, Membership, Organization,
+    ApiKey, EntryIndex, Environment, EnvironmentNo, HISTORY, Identity, Membership, Organization,
     OrganizationNo, Principal, ServiceAccount, SnapshotNo, User, UserNo,
 };
 use crate::id::Micros;
@@ -51,9 +51,12 @@ struct Rows<'a> {
     rows: Vec<Row>,
     organization: OrganizationNo,
     index: EntryIndex,
-    received: Micros,
+    /// Since when holds what the entry says.
+    at: Micros,
     /// The environment the entry is about.
     about: Option<EnvironmentNo>,
+    /// The entry tells of the past.
+    imported: bool,
 }
 
 impl Rows<'_> {
@@ -168,7 +171,7 @@ pub fn project(
         rows: Vec::new(),
         organization,
         index,
-        received: entry.received,
+        at: entry.at(),
         about: entry
             .subjects
             .iter()
@@ -176,6 +179,7 @@ pub fn project(
                 Subject::Environment(no) => Some(*no),
                 _ => None,
             }),
+        imported: entry.claim.as_ref().is_some_and(|claim| claim.imported),
     };
     for (subject, _) in &entry.subjects {
         if !matches!(subject, Subject::Environment(_)) {
@@ -190,12 +194,17 @@ pub fn project(
         rows.note_subject(*subject)?;
     }
     erasure::note(&mut rows, entry);
-    if let (Some(claim), Some(Subject::Environment(no))) = (
-        &entry.claim,
-        entry.subjects.first().map(|(subject, _)| *subject),
-    ) && let Some(sequence) = claim.sequence
+    if let Some(claim) = &entry.claim
+        && let Some(sequence) = claim.sequence
     {
-        rows.put(Row::Sequence(organization, no, claim.by.clone(), sequence));
+        let of = match entry.subjects.first() {
+            _ if claim.imported => Some(HISTORY),
+            Some((Subject::Environment(no), _)) => Some(*no),
+            _ => None,
+        };
+        if let Some(no) = of {
+            rows.put(Row::Sequence(organization, no, claim.by.clone(), sequence));
+        }
     }
     Ok(rows.rows)
 }
@@ -343,15 +352,15 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
                 kind: *kind,
                 public: *public,
                 description: description.clone(),
-                created_at: rows.received,
-                modified_at: rows.received,
+                created_at: rows.at,
+                modified_at: rows.at,
                 closed_at: None,
                 limits: Limits::default(),
             })));
         }
         Event::OrganizationClosed { no, .. } => {
             let known = rows.organization(*no)?;
-            let received = rows.received;
+            let received = rows.at;
             rows.put(Row::Organization(Arc::new(Organization {
                 modified_at: received,
                 closed_at: Some(received),
@@ -372,7 +381,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             ..
         } => {
             let known = rows.organization(*no)?;
-            let received = rows.received;
+            let received = rows.at;
             rows.put(Row::Organization(Arc::new(Organization {
                 public: *public,
                 description: description.clone(),
@@ -415,7 +424,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             id: key.clone(),
             principal: Principal::User(*user),
             description: secret.description.clone(),
-            created_at: rows.received,
+            created_at: rows.at,
             expires_at: *expires_at,
             revoked_at: None,
         }))),
@@ -454,7 +463,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
                 name: name.clone(),
                 role: *role,
                 description: description.clone(),
-                created_at: rows.received,
+                created_at: rows.at,
             })));
         }
         Event::ServiceAccountChanged {
@@ -484,7 +493,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             id: key.clone(),
             principal: Principal::Account(organization, *account),
             description: secret.description.clone(),
-            created_at: rows.received,
+            created_at: rows.at,
             expires_at: *expires_at,
             revoked_at: None,
         }))),
@@ -574,7 +583,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
             if known.kind == EnvironmentKind::Logical {
                 rows.put(Row::Members(organization, *no, Vec::new()));
             }
-            let received = rows.received;
+            let received = rows.at;
             rows.put(Row::Environment(Arc::new(Environment {
                 name: name.clone(),
                 archived_at: Some(received),
@@ -584,7 +593,7 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
         }
         Event::EnvironmentRenamed { no, name } => {
             let known = rows.environment(*no)?;
-            let received = rows.received;
+            let received = rows.at;
             rows.put(Row::Environment(Arc::new(Environment {
                 name: name.clone(),
                 modified_at: received,
@@ -640,7 +649,7 @@ fn user_created(rows: &mut Rows, no: UserNo, name: String, email: String) -> Res
         no,
         name,
         email,
-        created_at: rows.received,
+        created_at: rows.at,
     })));
     Ok(())
 }
@@ -660,7 +669,7 @@ fn key_created(
             id: id.to_owned(),
             principal,
             description: description.as_str().to_owned(),
-            created_at: rows.received,
+            created_at: rows.at,
             expires_at,
             revoked_at: None,
         })));
@@ -680,7 +689,7 @@ fn environment_created(
     counters.environments = counters.environments.max(no.0);
     counters.live_environments += 1;
     rows.put(Row::Counters(organization, counters));
-    let received = rows.received;
+    let received = rows.at;
     rows.put(Row::Environment(Arc::new(Environment {
         organization,
         no,
@@ -696,6 +705,7 @@ fn environment_created(
         archived_at: None,
         snapshots: 0,
         changed_at: None,
+        imported: 0,
         last_entry: rows.index,
     })));
     rows.put(Row::EnvironmentNamed(organization, name.to_owned(), no));
@@ -729,7 +739,7 @@ fn environment_changed(
     rows.put(Row::Environment(Arc::new(changed(
         known.clone(),
         &settings,
-        rows.received,
+        rows.at,
     ))));
     if known.kind == EnvironmentKind::Logical {
         if known.members != settings.members {

@@ -33,6 +33,7 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
         include_str!("migrations/0005_provenance.sql"),
     ),
     ("0006_starts", include_str!("migrations/0006_starts.sql")),
+    ("0007_history", include_str!("migrations/0007_history.sql")),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the

@@ -106,7 +106,7 @@ pub(crate) fn api_key(record: &Record) -> Result<ApiKey, DbError> {
     })
 }
 
-pub(crate) const SELECT_ENVIRONMENT: &str = "SELECT organization, no, name, kind, description, include_scaling, require_provenance, members, tags, created_at, modified_at, archived_at, snapshots, changed_at, last_entry FROM environments";
+pub(crate) const SELECT_ENVIRONMENT: &str = "SELECT organization, no, name, kind, description, include_scaling, require_provenance, members, tags, created_at, modified_at, archived_at, snapshots, changed_at, last_entry, imported FROM environments";
 
 pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
     let members: Vec<u32> =
@@ -130,6 +130,7 @@ pub(crate) fn environment(record: &Record) -> Result<Environment, DbError> {
         snapshots: record.number(12)?,
         changed_at: optional_micros(record, 13)?,
         last_entry: record.number(14)?,
+        imported: record.number(15)?,
     })
 }
 

@@ -191,7 +191,7 @@ tables! {
     MEMBERSHIPS Derived 2 (organization Int, usr Int, role Text);
     ACCOUNTS Derived 2 (organization Int, no Int, name Text, role Text, description Text, created_at Int);
     API_KEYS Derived 1 (verifier Blob, id Text, usr Int, organization Int, account Int, description Text, created_at Int, expires_at Int, revoked_at Int);
-    ENVIRONMENTS Derived 2 (organization Int, no Int, name Text, kind Text, description Text, include_scaling Int, require_provenance Int, members Text, tags Text, created_at Int, modified_at Int, archived_at Int, snapshots Int, changed_at Int, last_entry Int);
+    ENVIRONMENTS Derived 2 (organization Int, no Int, name Text, kind Text, description Text, include_scaling Int, require_provenance Int, members Text, tags Text, created_at Int, modified_at Int, archived_at Int, snapshots Int, changed_at Int, last_entry Int, imported Int);
     ENVIRONMENT_NAMES Derived 2 (organization Int, name Text, environment Int);
     MEMBERS Derived 3 (organization Int, member Int, logical Int);
     RECORDS Derived 2 (organization Int, no Int, prefix Int, entry Int, body_at Int, here Text);

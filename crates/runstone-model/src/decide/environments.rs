@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::flow::tagged;
 use super::{Deciding, Stop};
-use crate::command::{Caller, PatchEnvironment, PutEnvironment, Refusal, Reply};
+use crate::command::{PatchEnvironment, PutEnvironment, Refusal, Reply};
 use crate::event::{Event, Settings, Subject};
 use crate::fact::{Environment, EnvironmentNo, Principal};
 use crate::id::Micros;
@@ -171,7 +171,7 @@ impl Deciding<'_> {
     }
 
     fn may_change(&self) -> Result<bool, Stop> {
-        let Caller::Key(verifier) = self.command.caller else {
+        let Some(verifier) = self.command.caller.key() else {
             return Ok(true);
         };
         let key = self.view.key(verifier)?.ok_or(Refusal::Unauthorized)?;
@@ -248,7 +248,7 @@ impl Deciding<'_> {
 
     pub(super) fn archive(&mut self, environment: &str) -> Result<Reply, Stop> {
         let known = self.live_environment(environment)?;
-        let seconds = self.received.0.div_euclid(Micros::SECOND);
+        let seconds = self.at.0.div_euclid(Micros::SECOND);
         self.append(
             Subject::Environment(known.no),
             Event::EnvironmentArchived {

@@ -415,7 +415,7 @@ impl Deciding<'_> {
             Some(given) => (self.new_template(given)?.no, Arc::clone(&given.template)),
             None => (of_flow, demanded),
         };
-        let state = TrailState::new(template_no.0, template, self.received);
+        let state = TrailState::new(template_no.0, template, self.at);
         let members = match put {
             Some(put) => put
                 .members
@@ -532,7 +532,7 @@ impl Deciding<'_> {
             name: report.name.clone(),
             fingerprint: report.fingerprint,
             commit: report.commit.map(|commit| commit.0),
-            at: self.received,
+            at: self.at,
         }));
         let content = self.content(&report.content);
         self.append(
@@ -588,7 +588,7 @@ impl Deciding<'_> {
             compliant: attest.is_compliant,
             overrides: is_override,
             binding,
-            at: self.received,
+            at: self.at,
         }));
         let content = self.content(&attest.content);
         self.append(

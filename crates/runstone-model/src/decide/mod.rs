@@ -12,10 +12,12 @@ mod people;
 mod reports;
 
 use crate::command::{Action, Caller, Command, FlowAction, Refusal, Reply};
-use crate::event::{Actor, Claim, Entry, Event, Salt, Subject, Text};
-use crate::fact::{ApiKey, EnvironmentNo, OrganizationNo, Principal, SERVER, SERVER_NAME, Seen};
+use crate::event::{Actor, Claim, Entry, Event, REPORTER_BYTES_MAX, Salt, Subject, Text};
+use crate::fact::{
+    ApiKey, EnvironmentNo, HISTORY, OrganizationNo, Principal, SERVER, SERVER_NAME, Seen,
+};
 use crate::id::{Digest, Micros};
-use crate::role::Right;
+use crate::role::{Right, Role};
 use crate::view::{FactKey, Need, View};
 
 pub use self::needs::needs;
@@ -108,10 +110,12 @@ pub fn decide(command: &Command, received: Micros, view: &View) -> Result<Decisi
                         name: command.organization.clone(),
                     },
                     Caller::Anonymous => Refusal::Unauthorized,
-                    Caller::Key(verifier) => match view.key(verifier)? {
-                        Some(key) if is_active(&key, received) => Refusal::Forbidden,
-                        _ => Refusal::Unauthorized,
-                    },
+                    Caller::Key(verifier) | Caller::Historian { key: verifier, .. } => {
+                        match view.key(verifier)? {
+                            Some(key) if is_active(&key, received) => Refusal::Forbidden,
+                            _ => Refusal::Unauthorized,
+                        }
+                    }
                 }
                 .into());
             }
@@ -151,12 +155,38 @@ pub fn decide(command: &Command, received: Micros, view: &View) -> Result<Decisi
         }
     }
     let id = known.map_or_else(|| SERVER_NAME.to_owned(), |known| known.id.clone());
+    let history = command.caller.history();
+    if let Some(claim) = history {
+        if claim.by.len() > REPORTER_BYTES_MAX {
+            return Err(Refusal::LimitExceeded {
+                what: "the reporter's name in bytes",
+                limit: REPORTER_BYTES_MAX as u64,
+            }
+            .into());
+        }
+        if let Some(sequence) = claim.sequence
+            && view
+                .sequence(organization, HISTORY, &claim.by)?
+                .is_some_and(|last| sequence <= last)
+        {
+            return Ok(Decision {
+                reply: Reply::Replayed,
+                entries: Vec::new(),
+                seen: Vec::new(),
+            });
+        }
+    }
+    let at = history.and_then(|claim| claim.at).unwrap_or(received);
+    if at > received {
+        return Err(Refusal::HistoryOfTheFuture { at }.into());
+    }
     Deciding {
         command,
         organization,
         id,
         actor,
         received,
+        at,
         view,
         entries: Vec::new(),
         salts: 0,
@@ -174,7 +204,7 @@ fn authorise(
     let verifier = match &command.caller {
         Caller::System(job) => return Ok(Actor::System((*job).to_owned())),
         Caller::Anonymous => return Err(Refusal::Unauthorized.into()),
-        Caller::Key(verifier) => *verifier,
+        Caller::Key(verifier) | Caller::Historian { key: verifier, .. } => *verifier,
     };
     let key = view.key(verifier)?.ok_or(Refusal::Unauthorized)?;
     if !is_active(&key, received) {
@@ -197,8 +227,10 @@ fn authorise(
         Principal::Account(..) => (None, Actor::System(String::new())),
     };
     let right = right_of(&command.action);
+    let may_tell =
+        |role: Role| command.caller.history().is_none() || role.allows(Right::Administer);
     match role {
-        Some(role) if role.allows(right) => Ok(actor),
+        Some(role) if role.allows(right) && may_tell(role) => Ok(actor),
         Some(_) if right == Right::ArchiveEnvironment => Err(Refusal::ForbiddenToArchive.into()),
         _ => Err(Refusal::Forbidden.into()),
     }
@@ -210,6 +242,8 @@ struct Deciding<'a> {
     id: String,
     actor: Actor,
     received: Micros,
+    /// Since when holds what is decided: `received`, or the claimed time of imported history.
+    at: Micros,
     view: &'a View,
     entries: Vec<(OrganizationNo, Entry)>,
     /// So many private bodies have their random bytes.
@@ -354,6 +388,46 @@ impl Deciding<'_> {
         self.push(subject, None, event, None, None);
     }
 
+    /// Refuses history of what was changed later, or is observed by now (D10).
+    fn check_history(&self, subject: Subject) -> Result<(), Stop> {
+        let organization = self.organization;
+        match subject {
+            Subject::Environment(no) => {
+                let Some(known) = self.view.environment(organization, no)? else {
+                    return Ok(());
+                };
+                if known.snapshots > known.imported && !known.kind.is_logical() {
+                    let name = known.name.clone();
+                    return Err(Refusal::HistoryAfterLive { name }.into());
+                }
+                let last = known
+                    .changed_at
+                    .map_or(known.created_at, |changed| changed.max(known.created_at));
+                self.check_order(|| format!("environment '{}'", known.name), last)
+            }
+            Subject::Trail(no) => match self.view.trail(organization, no)? {
+                Some(trail) => {
+                    self.check_order(|| format!("trail '{}'", trail.name), trail.modified_at)
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn check_order(&self, what: impl Fn() -> String, last: Micros) -> Result<(), Stop> {
+        if last <= self.at {
+            return Ok(());
+        }
+        let at = self.at;
+        Err(Refusal::HistoryOutOfOrder {
+            what: what(),
+            last,
+            at,
+        }
+        .into())
+    }
+
     fn append_claimed(
         &mut self,
         subject: Subject,
@@ -364,6 +438,9 @@ impl Deciding<'_> {
         let previous = if self.chained.contains(&subject) {
             Some(PREVIOUS_IN_BATCH)
         } else {
+            if self.command.caller.history().is_some() {
+                self.check_history(subject)?;
+            }
             self.view.subject(self.organization, subject)?
         };
         self.push(subject, previous, event, claim, state);
@@ -379,6 +456,7 @@ impl Deciding<'_> {
         state: Option<Digest>,
     ) {
         self.chained.push(subject);
+        let claim = self.command.caller.history().cloned().or(claim);
         self.entries.push((
             self.organization,
             Entry {

@@ -1,9 +1,9 @@
 //! Which facts a command reads, as far as they can be told before it is decided.
 
-use crate::command::{Action, Caller, Command, FlowAction, RepoTold};
+use crate::command::{Action, Command, FlowAction, RepoTold};
 use crate::decide::reports::difference;
 use crate::event::Subject;
-use crate::fact::{EnvironmentNo, FlowNo, OrganizationNo, Principal, SERVER};
+use crate::fact::{EnvironmentNo, FlowNo, HISTORY, OrganizationNo, Principal, SERVER};
 use crate::view::{FactKey, Numbered, View};
 
 /// The facts `command` reads that `view` lacks, as far as they can be told from what it has.
@@ -17,8 +17,8 @@ pub fn needs(command: &Command, view: &View) -> Vec<FactKey> {
 
 /// Collects keys; a missing key ends the walk early, because the rest hangs on it.
 fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Option<()> {
-    if let Caller::Key(verifier) = &command.caller {
-        keys.push(FactKey::Key(*verifier));
+    if let Some(verifier) = command.caller.key() {
+        keys.push(FactKey::Key(verifier));
     }
     let organization = if command.organization.is_empty() {
         SERVER
@@ -28,8 +28,11 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
     };
     keys.push(FactKey::Organization(organization));
     keys.push(FactKey::Counters(organization));
-    if let Caller::Key(verifier) = &command.caller
-        && let Ok(Some(key)) = view.key(*verifier)
+    if let Some(claim) = command.caller.history() {
+        keys.push(FactKey::Sequence(organization, HISTORY, claim.by.clone()));
+    }
+    if let Some(verifier) = command.caller.key()
+        && let Ok(Some(key)) = view.key(verifier)
     {
         match key.principal {
             Principal::User(user) => keys.push(FactKey::Membership(organization, user)),

@@ -106,7 +106,7 @@ impl Deciding<'_> {
             .claim
             .as_ref()
             .and_then(|claim| claim.at)
-            .map_or(self.received, |at| at.clamp(before.at, self.received));
+            .map_or(self.at, |at| at.clamp(before.at, self.at));
         let mut logical = Vec::new();
         for no in self.view.logicals_of(self.organization, known.no)?.iter() {
             let next = self
@@ -116,7 +116,9 @@ impl Deciding<'_> {
             logical.push((*no, next));
         }
         let snapshot = before.no + 1;
-        self.observe(known.no, report.unshared.as_ref(), seen)?;
+        if self.command.caller.history().is_none() {
+            self.observe(known.no, report.unshared.as_ref(), seen)?;
+        }
         self.append_claimed(
             Subject::Environment(known.no),
             Event::SnapshotRecorded {
@@ -137,8 +139,8 @@ impl Deciding<'_> {
             self.organization,
             known.no,
             Seen {
-                from: self.received,
-                to: self.received,
+                from: self.at,
+                to: self.at,
                 reports: 0,
                 longest_gap: 0,
                 reporter: report

@@ -140,6 +140,8 @@ pub struct Claim {
     pub by: String,
     /// Its running number of reports, for leaving out replays.
     pub sequence: Option<u64>,
+    /// It tells of the past: what the entry says counts from `at` on (design D10).
+    pub imported: bool,
 }
 
 /// A reporter's name is at most this long.
@@ -455,6 +457,16 @@ pub struct Entry {
 pub struct Unreadable(pub String);
 
 impl Entry {
+    /// Since when holds what it says: when it was accepted, or for imported history when it is
+    /// claimed to have happened.
+    pub fn at(&self) -> Micros {
+        self.claim
+            .as_ref()
+            .filter(|claim| claim.imported)
+            .and_then(|claim| claim.at)
+            .unwrap_or(self.received)
+    }
+
     /// Canonical bytes and the bodies they name, in order.
     pub fn encode(&self) -> (Vec<u8>, Vec<Body>) {
         let (kind, data, bodies) = self.event.encode();
@@ -475,6 +487,9 @@ impl Entry {
             }
             text.push_str("\"by\":");
             canonical::write_string(&claim.by, &mut text);
+            if claim.imported {
+                text.push_str(",\"imported\":true");
+            }
             if let Some(sequence) = claim.sequence {
                 write!(text, ",\"sequence\":{sequence}").expect(INFALLIBLE);
             }
@@ -546,6 +561,7 @@ impl Entry {
                 at: claimed["at"].as_i64().map(Micros),
                 by: text(claimed, "by")?,
                 sequence: claimed["sequence"].as_u64(),
+                imported: claimed["imported"].as_bool().unwrap_or(false),
             }),
         };
         let state = match &value["state"] {

@@ -156,7 +156,7 @@ fn set_tags(
 
 /// The rows that follow from `event` of `entry`.
 pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Result<(), Misfit> {
-    let received = rows.received;
+    let received = rows.at;
     match event {
         FlowEvent::Created {
             no,
@@ -358,7 +358,7 @@ fn places(first: usize, members: impl Iterator<Item = Member>) -> BTreeMap<Membe
 }
 
 fn project_trail(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Result<(), Misfit> {
-    let (index, received) = (rows.index, rows.received);
+    let (index, received) = (rows.index, rows.at);
     match event {
         FlowEvent::TrailBegun {
             no,
@@ -473,7 +473,7 @@ fn report(
     repo: Option<RepoNo>,
     verdicts: &Verdicts,
 ) -> Result<(), Misfit> {
-    let received: Micros = rows.received;
+    let received: Micros = rows.at;
     trail.modified_at = received;
     if let Some(no) = repo {
         if !trail.repos.contains(&no) {
@@ -487,8 +487,10 @@ fn report(
         trail.state = state;
     }
     let mut flow = rows.flow(trail.flow)?;
-    flow.latest_trail = Some(trail.no);
-    flow.latest_at = Some(received);
+    if flow.latest_at.is_none_or(|latest| latest <= received) {
+        flow.latest_trail = Some(trail.no);
+        flow.latest_at = Some(received);
+    }
     flow.repo = repo.or(flow.repo);
     rows.put_flow(flow);
     rows.put(Row::Trail(Arc::new(trail)));

@@ -98,7 +98,10 @@ pub(super) fn append_snapshot(
     for (element, at) in added.iter().zip(&places.added) {
         spans.push(begun(element, *at));
     }
-    let known = rows.environment(environment)?;
+    let mut known = rows.environment(environment)?;
+    if rows.imported {
+        known.imported = no;
+    }
     let change = Change {
         no,
         at,
@@ -343,7 +346,7 @@ pub(super) fn append_logical(
     if head.no + 1 != no {
         return Err(rows.contradiction(format!("logical snapshot {no} follows {}", head.no)));
     }
-    let at = cause.map_or(rows.received, |(_, at, _)| at).max(head.at);
+    let at = cause.map_or(rows.at, |(_, at, _)| at).max(head.at);
     let running: std::collections::HashSet<_> = union.iter().map(|record| record.no).collect();
     let before: std::collections::HashSet<_> =
         head.elements.iter().map(|element| element.record).collect();

@@ -527,6 +527,7 @@ fn entry(subject: Subject, event: Event) -> Entry {
             at: Some(Micros(1)),
             by: "agent".to_owned(),
             sequence: Some(2),
+            imported: false,
         }),
         state,
     }

@@ -18,7 +18,7 @@ use runstone_model::fact::{
 };
 use runstone_model::id::Micros;
 use runstone_model::name::EnvironmentKind;
-use runstone_model::report::{Compared, LastReport, Same};
+use runstone_model::report::{Compared, LastReport, Same, read_report};
 use runstone_store::Version;
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -384,6 +384,38 @@ impl State {
                 Ok(self.nothing_new(&lane, &mut state, &arrived, "same_artifacts"))
             }
         }
+    }
+
+    /// Records a report of the past. It is no observation: it passes by the lane, which sees by the
+    /// number of snapshots that something else was recorded.
+    pub(crate) async fn import_report(
+        &self,
+        caller: Caller,
+        arrived: Arrived,
+    ) -> Result<Recorded, AppError> {
+        check_kind(&arrived.environment, &arrived.name, arrived.kind)?;
+        let (kind, body, limits) = (arrived.kind, arrived.body.clone(), self.config.report);
+        let report = costly(arrived.body.len(), move || {
+            read_report(kind, &body, &limits)
+        })
+        .await??;
+        let action = Action::RecordReport(RecordReport {
+            environment: arrived.name,
+            kind,
+            report: Arc::new(report),
+            claim: None,
+            unshared: None,
+        });
+        let done = self
+            .submit(caller, &arrived.organization.name, action)
+            .await?;
+        self.metrics.report("imported");
+        Ok(match done.reply {
+            Reply::Snapshot(_) => Recorded::Snapshot,
+            Reply::Created | Reply::Changed | Reply::Unchanged | Reply::Replayed => {
+                Recorded::Nothing
+            }
+        })
     }
 
     /// Shares when environments were last seen: one command for all lanes that are free, one

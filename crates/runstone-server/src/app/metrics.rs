@@ -27,18 +27,19 @@ pub(crate) struct Metrics {
     /// Where requests are counted, by route, method and status: found without building the name.
     requests: RwLock<HashMap<String, Vec<RequestSeries>>>,
     /// Where reports are counted, by outcome.
-    reports: [(&'static str, Counter); 5],
+    reports: [(&'static str, Counter); 6],
 }
 
 type RequestSeries = (&'static str, u16, Histogram);
 
 /// What can become of a report.
-const OUTCOMES: [&str; 5] = [
+const OUTCOMES: [&str; 6] = [
     "identical",
     "same_elements",
     "same_artifacts",
     "snapshot",
     "replayed",
+    "imported",
 ];
 
 const DURATION: &str = "http_request_duration_seconds";

@@ -157,6 +157,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NameReserved { .. }
         | Refusal::NotErasable { .. }
         | Refusal::FlowExists { .. }
+        | Refusal::HistoryOfTheFuture { .. }
+        | Refusal::HistoryAfterLive { .. }
+        | Refusal::HistoryOutOfOrder { .. }
         | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
         // Somebody else was faster; a retry takes the other path.
         Refusal::TrailToldMeanwhile { .. } => StatusCode::CONFLICT,

@@ -19,6 +19,7 @@ use runstone_store::{Read, Version};
 
 use super::answer::Answer;
 use super::auth;
+use super::claim::history;
 use super::v2::live_environment;
 use crate::app::App;
 use crate::app::access::{Asked, Granted, Naming};
@@ -383,6 +384,10 @@ where
     H: FnOnce(WriteCall) -> F,
     F: Future<Output = Answer>,
 {
+    let caller = match (entered.granted.caller, history(&parts.headers)?) {
+        (Caller::Key(key), Some(claim)) => Caller::Historian { key, claim },
+        (caller, _) => caller,
+    };
     let limit = match bound {
         BodyBound::Report => parts.app.config.report_body_bytes_max,
         BodyBound::Form => parts.app.config.form_bytes_max,
@@ -400,7 +405,7 @@ where
     handler(WriteCall {
         parts,
         organization: entered.granted.organization,
-        caller: entered.granted.caller,
+        caller,
         asked,
         environment: entered.environment,
         version: entered.version,

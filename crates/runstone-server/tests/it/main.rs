@@ -5,6 +5,7 @@
 
 mod endpoints;
 mod flows;
+mod history;
 mod journal;
 mod known;
 mod limits;

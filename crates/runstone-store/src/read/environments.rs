@@ -8,7 +8,7 @@ use super::{Read, ReadError};
 use crate::rows;
 use crate::value::Value;
 
-const SELECT_ENVIRONMENT_NAMED: &str = "SELECT e.organization, e.no, e.name, e.kind, e.description, e.include_scaling, e.require_provenance, e.members, e.tags, e.created_at, e.modified_at, e.archived_at, e.snapshots, e.changed_at, e.last_entry FROM environment_names n CROSS JOIN environments e WHERE n.organization = $1 AND n.name = $2 AND e.organization = n.organization AND e.no = n.environment";
+const SELECT_ENVIRONMENT_NAMED: &str = "SELECT e.organization, e.no, e.name, e.kind, e.description, e.include_scaling, e.require_provenance, e.members, e.tags, e.created_at, e.modified_at, e.archived_at, e.snapshots, e.changed_at, e.last_entry, e.imported FROM environment_names n CROSS JOIN environments e WHERE n.organization = $1 AND n.name = $2 AND e.organization = n.organization AND e.no = n.environment";
 
 impl Read {
     /// The environment a name leads to: the one that has it, else the last that had, archived

@@ -403,5 +403,6 @@ fn environment_row(environment: &Environment) -> Vec<Value> {
         environment.snapshots.into(),
         environment.changed_at.map(|at| at.0).into(),
         environment.last_entry.into(),
+        environment.imported.into(),
     ]
 }

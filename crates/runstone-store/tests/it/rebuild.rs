@@ -147,6 +147,7 @@ fn back_to(migration: usize, engine: &Engine) -> String {
         "DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
          DROP TABLE tellings; DROP TABLE artifacts; DROP TABLE artifact_states; \
          DROP TABLE flow_namings; DROP TABLE attestations; DROP TABLE repos; \
+         ALTER TABLE environments DROP COLUMN imported; \
          ALTER TABLE environments DROP COLUMN last_entry; DROP TABLE counters; {}; \
          ALTER TABLE counters ADD COLUMN live_environments {} NOT NULL DEFAULT 0; \
          DROP TABLE records; {} CREATE INDEX records_by_prefix ON records (organization, prefix); \

@@ -338,6 +338,7 @@ fn report(bench: &Bench, random: &mut StdRng) -> RecordReport {
                 .then(|| Micros(now - random.random_range(0..5_000_000))),
             by: format!("reporter-{}", random.random_range(0..2)),
             sequence: random.random_bool(0.5).then(|| random.random_range(1..100)),
+            imported: false,
         }),
         unshared: random.random_bool(0.3).then(|| Seen {
             from: Micros(now - 2_000_000),

@@ -1,29 +1,20 @@
 //! Reports (`api-environments.md` section 4): one endpoint per type of environment.
 
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use runstone_api::report::{
     AzureAppsReport, CloudRunReport, DockerReport, EcsReport, K8sReport, LambdaReport, S3Report,
     ServerReport,
 };
-use runstone_model::event::{Claim, REPORTER_BYTES_MAX};
-use runstone_model::id::Micros;
 use runstone_model::name::EnvironmentKind;
-use runstone_model::read::FieldErrors;
 use runstone_model::role::Right;
 
 use crate::app::error::AppError;
 use crate::app::lanes::{Arrived, Recorded};
 use crate::http::answer::{self, Answer};
 use crate::http::call::{BodyBound, WriteCall};
+use crate::http::claim::claim;
 use crate::http::openapi::{Shape, Success, docs, shape};
 use crate::http::router::{Endpoint, api, write};
-
-/// When a reporter observed, by its own clock: Unix seconds, or RFC 3339.
-pub(crate) const OBSERVED_AT: &str = "runstone-observed-at";
-/// Name of a reporter.
-pub(crate) const REPORTER: &str = "runstone-reporter";
-/// A reporter's running number of reports.
-pub(crate) const SEQUENCE: &str = "runstone-sequence";
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     use EnvironmentKind as Kind;
@@ -130,7 +121,9 @@ async fn report(kind: EnvironmentKind, call: WriteCall) -> Answer {
         body: call.body,
         claim,
     };
-    let recorded = if let Some(recorded) = app.recognise_report(&arrived) {
+    let recorded = if call.caller.history().is_some() {
+        app.import_report(call.caller, arrived).await?
+    } else if let Some(recorded) = app.recognise_report(&arrived) {
         recorded
     } else {
         // On a task of its own: a client that hangs up must not leave a lane half-way.
@@ -143,128 +136,4 @@ async fn report(kind: EnvironmentKind, call: WriteCall) -> Answer {
         Recorded::Snapshot => StatusCode::CREATED,
         Recorded::Nothing => StatusCode::OK,
     }))
-}
-
-/// What the reporter says of its report, if it says anything (design D10).
-fn claim(headers: &HeaderMap) -> Result<Option<Claim>, FieldErrors> {
-    let mut errors = FieldErrors::default();
-    let mut text = |name: &'static str| {
-        let value = headers.get(name)?;
-        match value.to_str() {
-            Ok(text) => Some(text.trim()),
-            Err(_) => {
-                errors.add(
-                    &format!("header.{name}"),
-                    "Header should hold visible ASCII characters",
-                    &String::from_utf8_lossy(value.as_bytes()),
-                );
-                None
-            }
-        }
-    };
-    let (at, by, sequence) = (text(OBSERVED_AT), text(REPORTER), text(SEQUENCE));
-    let at = at.and_then(|text| {
-        let parsed = instant(text);
-        if parsed.is_none() {
-            errors.add(
-                &format!("header.{OBSERVED_AT}"),
-                "Header should be Unix seconds or an RFC 3339 time",
-                text,
-            );
-        }
-        parsed
-    });
-    if let Some(by) = by
-        && by.len() > REPORTER_BYTES_MAX
-    {
-        errors.add(
-            &format!("header.{REPORTER}"),
-            &format!("Header should have at most {REPORTER_BYTES_MAX} bytes"),
-            by,
-        );
-    }
-    let sequence = sequence.and_then(|text| {
-        let parsed = text
-            .parse::<u64>()
-            .ok()
-            .filter(|number| i64::try_from(*number).is_ok());
-        if parsed.is_none() {
-            errors.add(
-                &format!("header.{SEQUENCE}"),
-                "Input should be a valid integer, unable to parse string as an integer",
-                text,
-            );
-        }
-        parsed
-    });
-    if sequence.is_some() && by.is_none_or(str::is_empty) {
-        errors.add(
-            &format!("header.{REPORTER}"),
-            "Field required with a sequence",
-            "None",
-        );
-    }
-    let said = at.is_some() || by.is_some() || sequence.is_some();
-    errors.into_result(Some(said.then(|| Claim {
-        at,
-        by: by.unwrap_or_default().to_owned(),
-        sequence,
-    })))
-}
-
-fn instant(text: &str) -> Option<Micros> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        const SECONDS_MAX: f64 = 253_402_300_799.0;
-        return (0.0..=SECONDS_MAX)
-            .contains(&seconds)
-            .then(|| Micros::from_seconds(seconds));
-    }
-    let time: jiff::Timestamp = text.parse().ok()?;
-    (time.as_microsecond() >= 0).then(|| Micros(time.as_microsecond()))
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
-
-    use super::*;
-
-    fn of(pairs: &[(&'static str, &'static str)]) -> Result<Option<Claim>, FieldErrors> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.insert(*name, value.parse().unwrap());
-        }
-        claim(&headers)
-    }
-
-    #[test]
-    fn claims_are_read() {
-        assert_eq!(of(&[]), Ok(None));
-        let claim = of(&[
-            (OBSERVED_AT, "2026-04-01T10:00:00.5Z"),
-            (REPORTER, "host-1"),
-            (SEQUENCE, "7"),
-        ])
-        .unwrap()
-        .unwrap();
-        assert_eq!(claim.at, Some(Micros(1_775_037_600_500_000)));
-        assert_eq!((claim.by.as_str(), claim.sequence), ("host-1", Some(7)));
-        let claim = of(&[(OBSERVED_AT, "1700000000.25")]).unwrap().unwrap();
-        assert_eq!(claim.at, Some(Micros(1_700_000_000_250_000)));
-    }
-
-    #[test]
-    fn wrong_claims_are_named() {
-        let errors = of(&[(OBSERVED_AT, "noon"), (SEQUENCE, "-1"), (REPORTER, "r")]).unwrap_err();
-        let names: Vec<&str> = errors.0.keys().map(String::as_str).collect();
-        assert_eq!(
-            names,
-            ["header.runstone-observed-at", "header.runstone-sequence"]
-        );
-        let errors = of(&[(SEQUENCE, "1")]).unwrap_err();
-        assert!(errors.0.contains_key("header.runstone-reporter"));
-        assert!(of(&[(OBSERVED_AT, "NaN")]).is_err());
-        assert!(of(&[(OBSERVED_AT, "inf")]).is_err());
-        assert!(of(&[(OBSERVED_AT, "-1")]).is_err());
-    }
 }
