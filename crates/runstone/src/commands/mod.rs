@@ -68,6 +68,9 @@ mod get {
     pub mod snapshot;
     pub mod trail;
 }
+mod import {
+    pub mod history;
+}
 mod join {
     pub mod environment;
 }
@@ -178,6 +181,7 @@ static COMMANDS: &[&Command] = &[
     &get::repo::COMMAND,
     &get::snapshot::COMMAND,
     &get::trail::COMMAND,
+    &import::history::COMMAND,
     &join::environment::COMMAND,
     &list::artifacts::COMMAND,
     &list::attestation_types::COMMAND,
@@ -241,6 +245,7 @@ static GROUPS: &[Group] = &[
     group(&["diff"], &[], "Compare things."),
     group(&["expect"], &[], "Announce things."),
     group(&["get"], &["g"], "Show one thing."),
+    group(&["import"], &[], "Take things in from elsewhere."),
     group(&["join"], &[], "Put things into others."),
     group(&["list"], &["l", "ls"], "Show many things."),
     group(&["log"], &["lo"], "Show what happened."),

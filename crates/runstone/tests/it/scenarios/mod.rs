@@ -6,6 +6,7 @@ mod concurrency;
 mod docker;
 mod flows;
 mod runs;
+mod story;
 
 use std::path::PathBuf;
 use std::process::Command;
