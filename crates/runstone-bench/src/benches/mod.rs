@@ -8,6 +8,7 @@ pub mod http;
 pub mod leaves;
 pub mod provenance;
 pub mod states;
+pub mod trails;
 
 use std::path::PathBuf;
 
@@ -86,6 +87,7 @@ pub const ALL: &[(&str, &str)] = &[
         "bytes per snapshot, any snapshot, any two, when did X run",
     ),
     ("http", "requests against the same server's trivial GET"),
+    ("trails", "attesting, and trails with what was told"),
     (
         "age",
         "a long journal: pages, searches, check, start, memory",
@@ -108,6 +110,7 @@ pub async fn run(name: &str, bench: &mut Bench) -> anyhow::Result<()> {
         "leaves" => leaves::run(bench),
         "history" => history::run(bench).await,
         "http" => http::run(bench).await,
+        "trails" => trails::run(bench).await,
         "age" => age::run(bench).await,
         "provenance" => provenance::run(bench).await,
         "fingerprints" => fingerprints::run(bench),
