@@ -10,6 +10,7 @@
 
 mod bench;
 mod ci;
+mod junit;
 mod tidy;
 
 use std::path::Path;
@@ -21,7 +22,8 @@ Usage: cargo xtask COMMAND
 Commands:
   tidy   checks the walls between the crates and the manners of every file
   bench  runs the benchmarks of crates/runstone-bench; `cargo xtask bench --help` says more
-  ci     the lint stage: formatting, tidy, clippy (the tests are `scripts/test`)";
+  ci     the lint stage: formatting, tidy, clippy (the tests are `scripts/test`)
+  junit  LOG XML: writes the results of tests in LOG, which `cargo test` printed, as JUnit XML";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::report(root()),
         ["bench", arguments @ ..] => bench::run(root(), arguments),
         ["ci"] => ci::run(root()),
+        ["junit", log, xml] => junit::convert(Path::new(log), Path::new(xml)),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
