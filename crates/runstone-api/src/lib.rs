@@ -6,6 +6,7 @@
 //! it is decided or which HTTP library serves it.
 
 pub mod artifact;
+pub mod assertion;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod deployment;
@@ -15,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod flow;
 pub mod journal;
+pub mod legacy;
 pub mod paging;
 pub mod path;
 pub mod repo;

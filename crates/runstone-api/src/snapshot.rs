@@ -75,9 +75,8 @@ pub struct Artifact<'a> {
     pub name: &'a str,
     /// Null = unknown.
     pub compliant: Option<bool>,
-    /// Always empty.
-    #[schema(value_type = Vec<u64>)]
-    pub deployments: [Never; 0],
+    /// Numbers of its announced deployments to this environment, oldest first.
+    pub deployments: Vec<u64>,
     /// Decisions of the applied policies.
     #[schema(value_type = Vec<Object>)]
     pub policy_decisions: [Never; 0],

@@ -4,6 +4,7 @@
 //! the same.
 
 mod flow;
+mod legacy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub use self::flow::{
     Attest, FlowAction, GivenTemplate, PutFlow, PutTrail, RepoTold, ReportArtifact,
 };
+pub use self::legacy::{LegacyAction, ReportApproval, ReportDeployment};
 
 use crate::event::{Claim, Salt};
 use crate::fact::{EntryIndex, EnvironmentNo, OrganizationKind, OrganizationNo, Seen, SnapshotNo};
@@ -118,6 +120,8 @@ pub enum Action {
     },
     /// Something about flows and what is in them.
     Flow(FlowAction),
+    /// Something that clients older than trails ask for.
+    Legacy(LegacyAction),
     /// Record what runs.
     RecordReport(RecordReport),
     /// Journal what has been observed since the last entry of an environment.
@@ -318,6 +322,18 @@ pub struct MissingInTrail {
     pub organization: String,
 }
 
+/// A flow does not know an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Artifact with fingerprint '{fingerprint}' does not exist in flow '{flow}' belonging to organization '{organization}'"
+)]
+#[expect(missing_docs, reason = "the message says it; fields are what it names")]
+pub struct MissingInFlow {
+    pub fingerprint: Fingerprint,
+    pub flow: String,
+    pub organization: String,
+}
+
 /// A command is refused. The texts are those the API contracts fix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the message says it; fields are what it names")]
@@ -358,6 +374,8 @@ pub enum Refusal {
     FlowExists { name: String, organization: String },
     #[error(transparent)]
     ArtifactMissingInTrail(Box<MissingInTrail>),
+    #[error(transparent)]
+    ArtifactMissingInFlow(Box<MissingInFlow>),
     #[error("Repo '{name}' not found")]
     RepoMissing { name: String },
     #[error("trail '{name}' has just been told otherwise by somebody else")]

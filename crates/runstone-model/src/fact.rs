@@ -11,8 +11,10 @@ use crate::limit::Limits;
 use crate::role::Role;
 
 mod flow;
+mod legacy;
 
 pub use flow::*;
+pub use legacy::*;
 
 macro_rules! ordinal {
     ($(#[$doc:meta])* $name:ident) => {
@@ -66,6 +68,14 @@ ordinal!(
 ordinal!(
     /// An attestation, numbered from 1 within its organization.
     AttestationNo
+);
+ordinal!(
+    /// An approval, numbered from 1 within its flow.
+    ApprovalNo
+);
+ordinal!(
+    /// An announced deployment, numbered from 1 within its flow.
+    DeploymentNo
 );
 ordinal!(
     /// A repository of code, numbered from 1 within its organization.

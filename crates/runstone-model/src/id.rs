@@ -128,6 +128,8 @@ pub enum Named {
     Attestation,
     /// A repository.
     Repo,
+    /// An approval; its number is that in its flow.
+    Approval,
     /// A user or a service account.
     Principal,
 }

@@ -6,6 +6,7 @@
 
 mod erasure;
 mod flow;
+mod legacy;
 mod snapshots;
 
 use std::sync::Arc;
@@ -188,6 +189,7 @@ pub fn project(
     }
     match &entry.event {
         Event::Flow(event) => flow::project(&mut rows, entry, event)?,
+        Event::Legacy(event) => legacy::project(&mut rows, entry, event),
         event => project_event(&mut rows, event)?,
     }
     for (subject, _) in &entry.subjects {
@@ -300,6 +302,7 @@ fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(
             view.account(organization, *no)?;
         }
         Event::Flow(event) => flow::preload(organization, event, view)?,
+        Event::Legacy(_) => {}
         _ => {
             view.counters(organization)?;
         }
@@ -631,7 +634,8 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
         | Event::EpochBegun { .. }
         | Event::KeyRotated { .. }
         | Event::ClockMovedBack { .. }
-        | Event::Flow(_) => {}
+        | Event::Flow(_)
+        | Event::Legacy(_) => {}
         Event::BodiesErased { bodies, .. } => {
             for (index, position, _) in bodies {
                 erasure::erase(rows, *index, *position)?;

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
-    AccountNo, ApiKey, Artifact, ArtifactNo, Attestation, EntryIndex, Environment, EnvironmentNo,
-    Flow, FlowNaming, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody,
-    Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span,
-    Start, Telling, TemplateNo, TemplateRow, Trail, TrailNo, User, UserNo,
+    AccountNo, ApiKey, Approval, Artifact, ArtifactNo, Attestation, Deployment, EntryIndex,
+    Environment, EnvironmentNo, Flow, FlowNaming, FlowNo, Identity, Membership, Organization,
+    OrganizationNo, PrivateBody, Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount,
+    Snapshot, SnapshotNo, Span, Start, Telling, TemplateNo, TemplateRow, Trail, TrailNo, User,
+    UserNo,
 };
-use crate::id::Digest;
+use crate::id::{Digest, Fingerprint};
 use crate::role::Role;
 use crate::state::Head;
 use crate::template::Template;
@@ -84,6 +85,18 @@ pub enum FactKey {
     Repo(OrganizationNo, RepoNo),
     /// Its ordinal by the code host's kind and id, or name where it has no id.
     RepoKnown(OrganizationNo, RepoKey),
+    /// The newest report of an artifact in a flow, and its trail.
+    ArtifactIn(OrganizationNo, FlowNo, Fingerprint),
+    /// The last number given out to things of a sort in a flow.
+    LastIn(OrganizationNo, FlowNo, Counted),
+}
+
+/// What is numbered within a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum Counted {
+    Approval,
+    Deployment,
 }
 
 /// What is numbered within an organization and counted nowhere else.
@@ -133,7 +146,9 @@ impl FactKey {
             | Self::TrailNamed(no, _, _)
             | Self::TrailState(no, _)
             | Self::Repo(no, _)
-            | Self::RepoKnown(no, _) => *no,
+            | Self::RepoKnown(no, _)
+            | Self::ArtifactIn(no, _, _)
+            | Self::LastIn(no, _, _) => *no,
         }
     }
 }
@@ -149,6 +164,7 @@ impl FactKey {
                 | Self::Subject(..)
                 | Self::Counters(_)
                 | Self::Last(..)
+                | Self::LastIn(..)
                 | Self::TrailState(..)
                 | Self::Repo(..)
         )
@@ -193,6 +209,8 @@ pub enum Fact {
     TrailState(Arc<TrailState>),
     Repo(Arc<Repo>),
     RepoKnown(RepoNo),
+    ArtifactIn((ArtifactNo, TrailNo)),
+    LastIn(u32),
 }
 
 /// The last ordinals given out in a log.
@@ -269,6 +287,8 @@ pub enum Row {
     FlowNaming(Arc<FlowNaming>),
     Attestation(Arc<Attestation>),
     Repo(Arc<Repo>),
+    Approval(Arc<Approval>),
+    Deployment(Arc<Deployment>),
 }
 
 /// A fact was read that is not loaded.
@@ -445,6 +465,11 @@ impl View {
         FactKey::RepoKnown(organization, key.clone())
     );
     reader!(
+        /// The newest report of an artifact in a flow, and its trail.
+        artifact_in, ArtifactIn, (ArtifactNo, TrailNo), (organization: OrganizationNo, flow: FlowNo, fingerprint: Fingerprint),
+        FactKey::ArtifactIn(organization, flow, fingerprint)
+    );
+    reader!(
         /// Verifier of the key with an id.
         key_with_id, KeyWithId, Digest, (id: &str), FactKey::KeyWithId(id.to_owned())
     );
@@ -482,6 +507,21 @@ impl View {
         let key = FactKey::Last(organization, of);
         match self.facts.get(&key) {
             Some(Fact::Last(no)) => Ok(*no),
+            Some(_) => Ok(0),
+            None => Err(Need(key)),
+        }
+    }
+
+    /// The last number given out to things of a sort in a flow; zero before the first.
+    pub fn last_in(
+        &self,
+        organization: OrganizationNo,
+        flow: FlowNo,
+        of: Counted,
+    ) -> Result<u32, Need> {
+        let key = FactKey::LastIn(organization, flow, of);
+        match self.facts.get(&key) {
+            Some(Fact::LastIn(no)) => Ok(*no),
             Some(_) => Ok(0),
             None => Err(Need(key)),
         }
@@ -698,6 +738,10 @@ impl View {
             }
             Row::Artifact(artifact) => {
                 self.raise(artifact.organization, Numbered::Artifact, artifact.no.0);
+                self.insert(
+                    FactKey::ArtifactIn(artifact.organization, artifact.flow, artifact.fingerprint),
+                    Fact::ArtifactIn((artifact.no, artifact.trail)),
+                );
             }
             Row::Attestation(attestation) => self.raise(
                 attestation.organization,
@@ -715,6 +759,18 @@ impl View {
                     Fact::Repo(Arc::clone(repo)),
                 );
             }
+            Row::Approval(approval) => self.insert(
+                FactKey::LastIn(approval.organization, approval.flow, Counted::Approval),
+                Fact::LastIn(approval.no.0),
+            ),
+            Row::Deployment(deployment) => self.insert(
+                FactKey::LastIn(
+                    deployment.organization,
+                    deployment.flow,
+                    Counted::Deployment,
+                ),
+                Fact::LastIn(deployment.no.0),
+            ),
             Row::Snapshot(_)
             | Row::Start(_)
             | Row::Span(_)

@@ -34,6 +34,7 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     ),
     ("0006_starts", include_str!("migrations/0006_starts.sql")),
     ("0007_history", include_str!("migrations/0007_history.sql")),
+    ("0008_legacy", include_str!("migrations/0008_legacy.sql")),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the

@@ -2,6 +2,7 @@
 
 mod elements;
 pub(crate) mod flow;
+pub(crate) mod legacy;
 mod pending;
 
 use std::collections::BTreeMap;
@@ -437,6 +438,7 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
         | FactKey::TrailState(..)
         | FactKey::Repo(..)
         | FactKey::RepoKnown(..) => flow::load(conn, key).await?,
+        FactKey::ArtifactIn(..) | FactKey::LastIn(..) => legacy::load(conn, key).await?,
     }
     .unwrap_or(Fact::Absent))
 }

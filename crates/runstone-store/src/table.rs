@@ -168,6 +168,12 @@ macro_rules! stringify_lower {
     (REPOS) => {
         "repos"
     };
+    (APPROVALS) => {
+        "approvals"
+    };
+    (DEPLOYMENTS) => {
+        "deployments"
+    };
     (SEEN) => {
         "seen"
     };
@@ -212,6 +218,8 @@ tables! {
     FLOW_NAMINGS Derived 3 (organization Int, flow Int, entry Int, name Text, archived_at Int);
     ATTESTATIONS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, kind Text, is_compliant Int, fingerprint Blob, targets Text, sha1_prefix Int, sha1 Blob, overrides Int, original_kind Text, template Int, repo Int, is_attached Int, entry Int, author Text, at Int);
     REPOS Derived 2 (organization Int, no Int, known Text, provider Text, id Text, name Text, facts Text, tags Text, created_at Int, modified_at Int);
+    APPROVALS Derived 3 (organization Int, flow Int, no Int, artifact Int, trail Int, prefix Int, fingerprint Blob, environment Int, state Text, entry Int, author Text, at Int);
+    DEPLOYMENTS Derived 3 (organization Int, flow Int, no Int, artifact Int, trail Int, prefix Int, fingerprint Blob, environment Int, entry Int, author Text, at Int);
     SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);
     UNWANTED_BLOBS Operational 2 (id Text, digest Blob);
 }

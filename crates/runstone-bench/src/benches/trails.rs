@@ -265,6 +265,7 @@ async fn one_of_many(bench: &mut Bench) -> anyhow::Result<()> {
         NAME,
         &folder,
         calls,
+        10.0,
         &[
             (
                 format!("any of {trails} trails with {EACH} attestations over HTTP, p99"),

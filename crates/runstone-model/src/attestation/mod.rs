@@ -6,6 +6,7 @@
 //! a report reached the server.
 
 mod custom;
+pub mod evidence;
 mod generic;
 mod jira;
 mod junit;
@@ -164,15 +165,7 @@ impl Kind {
     /// Reads `data_json` (of an override the body), naming every problem.
     pub fn read(&self, body: &[u8]) -> Result<Attestation, FieldErrors> {
         let parts = [&COMMON_MEMBERS, &self.members];
-        let mut object = read_body(body, ATTESTATION_BYTES_MAX, &parts)?;
-        let judged = (self.judge)(&object);
-        let mut payload = Map::new();
-        for (given, shown) in self.shown {
-            if let Some(value) = object.shift_remove(*given) {
-                payload.insert((*shown).to_owned(), value);
-            }
-        }
-        let attestation = read_common(object, judged, payload).expect("the shape was checked");
+        let attestation = self.attestation(read_body(body, ATTESTATION_BYTES_MAX, &parts)?);
         if attestation.artifact_fingerprint.is_none()
             && attestation.git_commit_info.is_none()
             && !attestation.target_artifacts.is_empty()
@@ -189,6 +182,18 @@ impl Kind {
             ));
         }
         Ok(attestation)
+    }
+
+    /// The attestation of an object that the shapes let through.
+    fn attestation(&self, mut object: Map<String, Value>) -> Attestation {
+        let judged = (self.judge)(&object);
+        let mut payload = Map::new();
+        for (given, shown) in self.shown {
+            if let Some(value) = object.shift_remove(*given) {
+                payload.insert((*shown).to_owned(), value);
+            }
+        }
+        read_common(object, judged, payload).expect("the shape was checked")
     }
 
     /// The JSON Schema of a report.

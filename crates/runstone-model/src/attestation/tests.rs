@@ -564,3 +564,65 @@ fn built_in_types_are_listed_with_their_schemas() {
         json!({"type": "string", "pattern": r"^[a-zA-Z0-9\-_,]+$"})
     );
 }
+
+#[test]
+fn evidence_of_older_clients_is_an_attestation() {
+    use super::evidence::{About, OF_ARTIFACTS, OF_COMMITS};
+    use crate::provenance::commit_from_hex;
+
+    let of = |path: &str| Kind::by_path(path).unwrap();
+    let body = json!({"artifact_fingerprint": FP, "name": "unit-test", "build_url": "http://b",
+        "is_compliant": false, "description": "d", "user_data": {"a": 1},
+        "evidence_url": "http://e", "evidence_fingerprint": FP});
+    let told = of("generic").read_artifact_evidence(body.to_string().as_bytes());
+    let (about, attestation) = told.unwrap();
+    assert_eq!(about, About::Artifact(FP.parse().unwrap()));
+    assert_eq!(
+        attestation.artifact_fingerprint,
+        Some(FP.parse().unwrap()),
+        "it is bound to the artifact"
+    );
+    assert_eq!(attestation.name.as_str(), "unit-test");
+    assert_eq!(attestation.origin_url.as_deref(), Some("http://b"));
+    assert_eq!(attestation.verdict, Verdict::Decided(false));
+    assert_eq!(
+        attestation.external_urls.unwrap()["evidence"],
+        json!({"href": "http://e", "fingerprint": FP})
+    );
+
+    let body = json!({"commit_sha": SHA, "name": "jira", "build_url": "", "flows": ["b", "a", "b"],
+        "evidence_fingerprint": FP,
+        "jira_results": [{"issue_id": "A-1", "issue_url": "u", "issue_exists": true}]});
+    let told = of("jira").read_commit_evidence(body.to_string().as_bytes());
+    let (about, attestation) = told.unwrap();
+    let flows = vec!["b".to_owned(), "a".to_owned()];
+    assert_eq!(about, About::Commit(commit_from_hex(SHA).unwrap(), flows));
+    assert_eq!(attestation.artifact_fingerprint, None);
+    assert_eq!(
+        attestation.git_commit_info.map(|commit| commit.sha1),
+        commit_from_hex(SHA)
+    );
+    assert_eq!(attestation.payload["jira_results"][0]["issue_id"], "A-1");
+    assert_eq!(attestation.annotations.unwrap()["evidence_fingerprint"], FP);
+
+    let errors = of("generic").read_artifact_evidence(b"{\"name\": \"a.b\", \"flows\": []}");
+    let fields: Vec<String> = errors
+        .unwrap_err()
+        .0
+        .iter()
+        .map(|(path, _)| path.clone())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "artifact_fingerprint",
+            "build_url",
+            "flows",
+            "is_compliant",
+            "name"
+        ]
+    );
+    for path in OF_ARTIFACTS.iter().chain(&OF_COMMITS) {
+        assert!(Kind::by_path(path).is_some(), "{path}");
+    }
+}

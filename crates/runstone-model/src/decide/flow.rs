@@ -89,7 +89,7 @@ impl Deciding<'_> {
         }
     }
 
-    fn live_flow(&self, name: &str) -> Result<Arc<Flow>, Stop> {
+    pub(super) fn live_flow(&self, name: &str) -> Result<Arc<Flow>, Stop> {
         let missing = || Refusal::FlowMissing {
             name: name.to_owned(),
             organization: self.command.organization.clone(),
@@ -121,7 +121,7 @@ impl Deciding<'_> {
         })
     }
 
-    fn content(&mut self, json: &Arc<str>) -> Content {
+    pub(super) fn content(&mut self, json: &Arc<str>) -> Content {
         Content {
             json: Some(Arc::clone(json)),
             salt: self.salt(),

@@ -6,6 +6,7 @@
 mod environments;
 mod erasure;
 mod flow;
+mod legacy;
 mod needs;
 mod organizations;
 mod people;
@@ -73,6 +74,7 @@ pub fn right_of(action: &Action) -> Right {
                 Right::Attest
             }
         },
+        Action::Legacy(_) => Right::Attest,
         Action::RecordReport(_) => Right::ReportSnapshot,
         Action::RecordObservation { .. }
         | Action::ShareSeen(_)
@@ -274,6 +276,7 @@ impl Deciding<'_> {
                 remove,
             } => self.tag(environment, set, remove)?,
             Action::Flow(action) => self.flow_action(action)?,
+            Action::Legacy(action) => self.legacy_action(action)?,
             Action::RecordReport(report) => self.record_report(report, &mut seen)?,
             Action::RecordObservation {
                 environment,

@@ -118,6 +118,7 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
             environment(name, keys);
         }
         Action::Flow(action) => flow_needs(organization, action, view, keys),
+        Action::Legacy(action) => super::legacy::needs(organization, action, view, keys),
         Action::RecordObservation { environment, .. } => {
             keys.push(FactKey::Environment(organization, *environment));
             keys.push(FactKey::Seen(organization, *environment));

@@ -12,7 +12,8 @@ use super::json::{
     role, text, text_or_empty,
 };
 use super::{
-    Body, Effects, Event, FlowEvent, KeySecret, Salt, Settings, Stored, Text, Unreadable, Verifier,
+    Body, Effects, Event, FlowEvent, KeySecret, LegacyEvent, Salt, Settings, Stored, Text,
+    Unreadable, Verifier,
 };
 use crate::fact::{AccountNo, EnvironmentNo, OrganizationKind, OrganizationNo, UserNo};
 use crate::id::Digest;
@@ -495,6 +496,7 @@ impl Event {
                 vec![private(json!({"reason": reason}), salt)],
             ),
             Self::Flow(event) => event.encode(),
+            Self::Legacy(event) => event.encode(),
         }
     }
 
@@ -778,10 +780,15 @@ impl Event {
                     salt,
                 }
             }
-            other => match FlowEvent::decode(other, data, bodies)? {
-                Some(event) => Self::Flow(event),
-                None => return Err(bad(format!("unknown event '{other}'"))),
-            },
+            other => {
+                if let Some(event) = FlowEvent::decode(other, data, bodies)? {
+                    Self::Flow(event)
+                } else if let Some(event) = LegacyEvent::decode(other, data, bodies)? {
+                    Self::Legacy(event)
+                } else {
+                    return Err(bad(format!("unknown event '{other}'")));
+                }
+            }
         })
     }
 }

@@ -128,6 +128,7 @@ impl Event {
             | Self::BodiesErased { .. }
             | Self::OrganizationClosed { .. } => vec![(0, Field::Reason)],
             Self::Flow(event) => event.private_bodies(),
+            Self::Legacy(event) => event.private_bodies(),
             Self::EnvironmentTaggedV2 { .. }
             | Self::OrganizationLimited { .. }
             | Self::RoleGranted { .. }

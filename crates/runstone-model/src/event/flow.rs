@@ -24,7 +24,7 @@ pub struct Content {
 }
 
 impl Content {
-    fn to_body(&self) -> Body {
+    pub(super) fn to_body(&self) -> Body {
         let json = self.json.as_deref().unwrap_or("null");
         let mut bytes = Vec::with_capacity(self.salt.len() + json.len());
         bytes.extend_from_slice(&self.salt);
@@ -35,7 +35,7 @@ impl Content {
         }
     }
 
-    fn read(bodies: &[Option<Arc<[u8]>>], position: usize) -> Result<Self, Unreadable> {
+    pub(super) fn read(bodies: &[Option<Arc<[u8]>>], position: usize) -> Result<Self, Unreadable> {
         match bodies.get(position) {
             Some(Some(bytes)) => Self::of_body(bytes),
             Some(None) => Ok(Self {
@@ -806,7 +806,7 @@ fn member_bodies(first: usize, members: &BTreeMap<Member, Content>) -> Vec<(u32,
         .collect()
 }
 
-fn fingerprint(value: &Value) -> Result<Fingerprint, Unreadable> {
+pub(super) fn fingerprint(value: &Value) -> Result<Fingerprint, Unreadable> {
     value
         .as_str()
         .and_then(|text| text.parse().ok())

@@ -11,6 +11,7 @@ mod effects;
 mod erasable;
 mod flow;
 mod json;
+mod legacy;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,6 +33,7 @@ use crate::role::Role;
 pub use self::effects::{ELEMENT_BODY_BYTES_MAX, Effects, Part, Places};
 pub use self::erasable::{Field, Text, Verifier};
 pub use self::flow::{Attachment, Content, FlowEvent, NewTemplate, TemplateText, Verdicts};
+pub use self::legacy::LegacyEvent;
 
 const INFALLIBLE: &str = "writing to a string does not fail";
 
@@ -430,6 +432,7 @@ pub enum Event {
         salt: Salt,
     },
     Flow(FlowEvent),
+    Legacy(LegacyEvent),
 }
 
 /// An entry ready to be placed in a log.

@@ -7,6 +7,7 @@
 
 mod bodies;
 mod joined;
+mod legacy;
 pub mod shape;
 mod shared;
 #[cfg(test)]
@@ -17,8 +18,12 @@ pub use self::bodies::{
     create_legacy_flow, create_trail, rename_flow,
 };
 pub use self::joined::{CommitPage, comparison, entries, naming};
+pub use self::legacy::{
+    APPROVED_COMMITS_MAX, CreateApproval, CreateDeployment, REVIEWS_MAX, create_approval,
+    create_deployment,
+};
 pub(crate) use self::shared::{
-    ANNOTATIONS, ATTESTATION_NAME, EXTERNAL_URLS, FINGERPRINT, GIT_COMMIT, REPO_INFO, USER_DATA,
-    take,
+    ANNOTATIONS, ATTESTATION_NAME, COMMIT, EXTERNAL_URLS, FINGERPRINT, FLOW_NAME, GIT_COMMIT,
+    REPO_INFO, USER_DATA, commit_from_hex, take,
 };
 pub use self::shared::{GitCommit, RepoInfo};

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fact::ApprovalState;
 use crate::read::FieldErrors;
 
 const FP: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -270,4 +271,81 @@ fn urls() {
     ] {
         assert!(!url(bad), "{bad}");
     }
+}
+
+#[test]
+fn approvals() {
+    let approval = create_approval(&text(&json!({
+        "artifact_fingerprint": FP, "description": "d", "src_commit_list": [SHA],
+        "environment": "prod", "oldest_commit": "HEAD~1", "user_data": {"a": 1},
+        "approvals": [{"state": "APPROVED", "comment": "", "approved_by": "ada", "approval_url": "undefined"}],
+    })))
+    .unwrap();
+    assert_eq!(approval.fingerprint.to_hex(), FP);
+    assert_eq!(approval.environment.as_deref(), Some("prod"));
+    assert_eq!(approval.state, ApprovalState::Approved);
+    assert_eq!(
+        approval.told.keys().collect::<Vec<_>>(),
+        [
+            "description",
+            "src_commit_list",
+            "oldest_commit",
+            "approvals",
+            "user_data"
+        ]
+    );
+    // Nobody said anything yet: it is a request, and for every environment.
+    for none in [json!([]), Value::Null] {
+        let request = create_approval(&text(&json!({
+            "artifact_fingerprint": FP, "description": "", "src_commit_list": [],
+            "environment": "", "approvals": none,
+        })))
+        .unwrap();
+        assert_eq!(request.state, ApprovalState::Pending);
+        assert_eq!(request.environment, None);
+    }
+    refused(
+        create_approval(&text(&json!({
+            "artifact_fingerprint": "7509e5bda0", "src_commit_list": ["HEAD"],
+            "approvals": [{"state": "MAYBE"}], "release": 1,
+        }))),
+        &[
+            (
+                "approvals[0].state",
+                "Input should be 'APPROVED' or 'UNAPPROVED' [input: MAYBE]",
+            ),
+            (
+                "artifact_fingerprint",
+                "String should match pattern '^[a-f0-9]{64}$' [input: 7509e5bda0]",
+            ),
+            ("description", "Field required [input: None]"),
+            ("release", "Extra inputs are not permitted [input: 1]"),
+            (
+                "src_commit_list[0]",
+                "String should match pattern '^[a-f0-9]{40}$' [input: HEAD]",
+            ),
+        ],
+    );
+    let commits = vec![SHA; APPROVED_COMMITS_MAX + 1];
+    refused(
+        create_approval(&text(&json!({
+            "artifact_fingerprint": FP, "description": "", "src_commit_list": commits,
+        }))),
+        &[(
+            "src_commit_list",
+            "List should have at most 10000 items [input: 10001]",
+        )],
+    );
+}
+
+#[test]
+fn deployments() {
+    let deployment = create_deployment(&text(
+        &json!({"artifact_fingerprint": FP, "environment": "prod", "build_url": "http://b"}),
+    ))
+    .unwrap();
+    assert_eq!(deployment.environment, "prod");
+    assert_eq!(deployment.told["build_url"], "http://b");
+    let errors = create_deployment(b"{}").unwrap_err();
+    assert_eq!(errors.0.len(), 2, "{errors:?}");
 }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use runstone_model::compliance::State;
 use runstone_model::event::{
     Actor, Attachment, Claim, Content, ENTRY_BYTES_MAX, ERASED_BODIES_MAX, Effects, Entry, Event,
-    FlowEvent, KeySecret, NewTemplate, Settings, Subject, TemplateText, Text, Verdicts, Verifier,
+    FlowEvent, KeySecret, LegacyEvent, NewTemplate, Settings, Subject, TemplateText, Text,
+    Verdicts, Verifier,
 };
 use runstone_model::fact::{
-    AccountNo, ArtifactNo, AttestationNo, EnvironmentNo, FlowNo, Identity, Member,
-    OrganizationKind, OrganizationNo, RepoNo, TemplateNo, TrailNo, UserNo, Visibility,
+    AccountNo, ApprovalNo, ApprovalState, ArtifactNo, AttestationNo, DeploymentNo, EnvironmentNo,
+    FlowNo, Identity, Member, OrganizationKind, OrganizationNo, RepoNo, TemplateNo, TrailNo,
+    UserNo, Visibility,
 };
 use runstone_model::id::{Commit, Digest, Fingerprint, Micros};
 use runstone_model::limit::{Limit, Limited, Limits};
@@ -341,6 +343,7 @@ fn events() -> Vec<(Subject, Event)> {
             .into_iter()
             .map(|(subject, event)| (subject, Event::Flow(event))),
     )
+    .chain(legacy_events())
     .collect()
 }
 
@@ -349,6 +352,40 @@ fn content(salt: u8, json: &str) -> Content {
         json: Some(json.into()),
         salt: [salt; 32],
     }
+}
+
+fn legacy_events() -> Vec<(Subject, Event)> {
+    let approval = |environment, state, reviews: &str| {
+        Event::Legacy(LegacyEvent::ApprovalReported {
+            flow: FlowNo(2),
+            no: ApprovalNo(5),
+            artifact: ArtifactNo(8),
+            trail: TrailNo(3),
+            fingerprint: Fingerprint([9; 32]),
+            environment,
+            state,
+            content: content(12, &format!("{{\"approvals\":[{reviews}]}}")),
+        })
+    };
+    let review = format!("{{\"approved_by\":\"{MARK}\"}}");
+    let deployment = Event::Legacy(LegacyEvent::DeploymentReported {
+        flow: FlowNo(2),
+        no: DeploymentNo(18),
+        artifact: ArtifactNo(8),
+        trail: TrailNo(3),
+        fingerprint: Fingerprint([9; 32]),
+        environment: EnvironmentNo(6),
+        content: content(13, &format!("{{\"description\":\"{MARK}\"}}")),
+    });
+    [
+        approval(None, ApprovalState::Pending, ""),
+        approval(Some(EnvironmentNo(6)), ApprovalState::Approved, &review),
+        approval(None, ApprovalState::Unapproved, &review),
+        deployment,
+    ]
+    .into_iter()
+    .map(|event| (Subject::Trail(TrailNo(3)), event))
+    .collect()
 }
 
 fn flow_events() -> Vec<(Subject, FlowEvent)> {

@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod flows;
 pub(crate) mod known;
 pub(crate) mod lanes;
+mod legacy;
 pub(crate) mod lineages;
 pub(crate) mod metrics;
 pub(crate) mod told;

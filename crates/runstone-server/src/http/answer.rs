@@ -142,6 +142,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::OrganizationMissing { .. }
         | Refusal::FlowMissing { .. }
         | Refusal::ArtifactMissingInTrail(_)
+        | Refusal::ArtifactMissingInFlow(_)
         | Refusal::RepoMissing { .. }
         | Refusal::UserMissing { .. }
         | Refusal::AccountMissing { .. } => StatusCode::NOT_FOUND,

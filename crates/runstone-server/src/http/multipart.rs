@@ -38,13 +38,23 @@ pub(crate) async fn read(
     file_part: &'static str,
     file_bytes_max: usize,
 ) -> Result<Form, AppError> {
+    read_parts(headers, body, (DATA, file_part), file_bytes_max).await
+}
+
+/// The same, where the part with JSON has a name of its own.
+pub(crate) async fn read_parts(
+    headers: &HeaderMap,
+    body: Bytes,
+    (data_part, file_part): (&'static str, &'static str),
+    file_bytes_max: usize,
+) -> Result<Form, AppError> {
     let boundary = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| multer::parse_boundary(value).ok())
         .ok_or_else(|| AppError::bad("The request should be a multipart/form-data form"))?;
     let constraints = Constraints::new()
-        .allowed_fields(vec![DATA, file_part])
+        .allowed_fields(vec![data_part, file_part])
         .size_limit(SizeLimit::new().for_field(file_part, file_bytes_max as u64));
     let body = stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut form = Multipart::with_constraints(body, boundary, constraints);
@@ -53,10 +63,10 @@ pub(crate) async fn read(
         let twice = |part: &str| {
             AppError::from(FieldErrors::one(part, "Part is given more than once", part))
         };
-        if part.name() == Some(DATA) {
+        if part.name() == Some(data_part) {
             let bytes = part.bytes().await.map_err(broken)?;
             if data.replace(bytes).is_some() {
-                return Err(twice(DATA));
+                return Err(twice(data_part));
             }
         } else {
             let name = part.file_name().unwrap_or_default().to_owned();
@@ -67,7 +77,7 @@ pub(crate) async fn read(
         }
     }
     Ok(Form {
-        data: data.ok_or_else(|| FieldErrors::one(DATA, "Field required", ""))?,
+        data: data.ok_or_else(|| FieldErrors::one(data_part, "Field required", ""))?,
         file,
     })
 }

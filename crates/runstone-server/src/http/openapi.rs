@@ -12,7 +12,7 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, ObjectBuilder, OpenApi, OpenApiBuilder,
     PathItem, PathsBuilder, Ref, RefOr, Required, ResponseBuilder, Schema, ServerBuilder, Type,
-    schema::ArrayBuilder,
+    schema::{ArrayBuilder, OneOfBuilder},
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -42,6 +42,8 @@ pub(crate) enum Success {
     Ok,
     /// A value.
     One(Shape),
+    /// A value of one of two shapes.
+    Either(Shape, Shape),
     /// A list.
     Many(Shape),
     /// A list, or with paging parameters an envelope.
@@ -212,6 +214,13 @@ fn operation(endpoint: &Endpoint, docs: &Docs) -> OperationBuilder {
             let (media, schema) = match docs.success {
                 Success::Ok => ("application/json", simple(Type::String)),
                 Success::One(shape) => ("application/json", reference(shape)),
+                Success::Either(one, other) => (
+                    "application/json",
+                    OneOfBuilder::new()
+                        .item(reference(one))
+                        .item(reference(other))
+                        .into(),
+                ),
                 Success::Many(shape) | Success::ManyOrPage(shape, _) => {
                     ("application/json", list_of(reference(shape)))
                 }
@@ -260,9 +269,9 @@ fn document(origin: &str) -> OpenApi {
         };
         match docs.success {
             Success::One(shape) | Success::Many(shape) => add(shape),
-            Success::ManyOrPage(one, page) => {
+            Success::ManyOrPage(one, other) | Success::Either(one, other) => {
                 add(one);
-                add(page);
+                add(other);
             }
             Success::Ok | Success::Other(_) => {}
         }

@@ -8,6 +8,7 @@ mod flows;
 mod history;
 mod journal;
 mod known;
+mod legacy;
 mod limits;
 mod malformed;
 mod matrix;

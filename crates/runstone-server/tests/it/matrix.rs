@@ -27,6 +27,7 @@ fn path(route: &RouteInfo, organization: &str) -> String {
         ("{attestation_id}", "matrix"),
         ("{fingerprint}", "aaaaa"),
         ("{commit_sha}", "aaaaa"),
+        ("{number}", "1"),
         ("{index}", "0"),
         ("{position}", "0"),
         ("{*path}", "checkpoint"),

@@ -6,6 +6,7 @@
 mod access;
 mod environments;
 mod flows;
+mod legacy;
 mod lineage;
 mod log;
 mod provenance;

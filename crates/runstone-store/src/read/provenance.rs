@@ -17,9 +17,9 @@ use crate::value::Value;
 const NUMBERS_MAX: usize = 5_000;
 
 /// A state of what an organization knows of where artifacts come from: two that are equal are of
-/// the same reports, verdicts, names of flows and texts.
+/// the same reports, verdicts, names of flows, announced deployments and texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Stamp([i64; 4]);
+pub struct Stamp([i64; 5]);
 
 /// A bound above all entries.
 fn bound(below: Option<EntryIndex>) -> i64 {
@@ -30,7 +30,7 @@ const ALL: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.finge
 const BELOW: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no AND s.entry < $1 ORDER BY s.entry DESC LIMIT 1) FROM (SELECT max(b.no) AS no FROM ID_TABLE($2) CROSS JOIN artifacts b WHERE b.organization = $3 AND b.prefix >= i.value AND b.prefix <= i.value AND b.entry < $1 GROUP BY b.prefix, b.flow) l CROSS JOIN artifacts a WHERE a.organization = $3 AND a.no = l.no ORDER BY a.no";
 const ONE_BELOW: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no AND s.entry < $1 ORDER BY s.entry DESC LIMIT 1) FROM artifacts a WHERE a.organization = $2 AND a.no = $3";
 // Erasures are entries about the log.
-const STAMP: &str = "SELECT (SELECT max(no) FROM artifacts WHERE organization = $1), (SELECT max(entry) FROM artifact_states WHERE organization = $1), (SELECT max(entry) FROM flow_namings WHERE organization = $1), (SELECT entry FROM subjects WHERE organization = $1 AND subject = $2)";
+const STAMP: &str = "SELECT (SELECT max(no) FROM artifacts WHERE organization = $1), (SELECT max(entry) FROM artifact_states WHERE organization = $1), (SELECT max(entry) FROM flow_namings WHERE organization = $1), (SELECT max(entry) FROM deployments WHERE organization = $1), (SELECT entry FROM subjects WHERE organization = $1 AND subject = $2)";
 
 impl Read {
     /// The state of what the organization knows of where artifacts come from.
@@ -49,7 +49,7 @@ impl Read {
                 ],
             )
             .await?;
-        let mut stamp = [-1; 4];
+        let mut stamp = [-1; 5];
         if let Some(row) = row {
             for (column, part) in stamp.iter_mut().enumerate() {
                 *part = row.optional_int(column)?.unwrap_or(-1);

@@ -36,7 +36,7 @@ fn known(key: &RepoKey) -> String {
     }
 }
 
-fn optional_ordinal(record: &Record, column: usize) -> Result<Option<u32>, DbError> {
+pub(super) fn optional_ordinal(record: &Record, column: usize) -> Result<Option<u32>, DbError> {
     record
         .optional_int(column)?
         .map(|int| u32::try_from(int).map_err(|_| corrupt("an ordinal")))
@@ -59,7 +59,7 @@ fn commit(record: &Record, column: usize) -> Result<Option<Commit>, DbError> {
         .ok_or_else(|| corrupt("a commit"))
 }
 
-fn actor(record: &Record, column: usize) -> Result<Actor, DbError> {
+pub(super) fn actor(record: &Record, column: usize) -> Result<Actor, DbError> {
     Actor::parse(record.text(column)?).ok_or_else(|| corrupt("an actor"))
 }
 

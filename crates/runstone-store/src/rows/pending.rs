@@ -281,6 +281,7 @@ impl Pending {
                 self.removed_keys.insert(*verifier);
             }
             Row::Head(..) => {}
+            Row::Approval(_) | Row::Deployment(_) => super::legacy::put(self, row),
             row => super::flow::put(self, row),
         }
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use runstone_model::command::{
-    Action, Attest, FlowAction, GivenTemplate, NewKey, PatchEnvironment, PutEnvironment, PutFlow,
-    PutTrail, RecordReport, RepoTold, ReportArtifact,
+    Action, Attest, FlowAction, GivenTemplate, LegacyAction, NewKey, PatchEnvironment,
+    PutEnvironment, PutFlow, PutTrail, RecordReport, RepoTold, ReportApproval, ReportArtifact,
+    ReportDeployment,
 };
 use runstone_model::event::{Claim, TemplateText};
-use runstone_model::fact::{Member, RepoId, RepoKey, Seen, Visibility};
+use runstone_model::fact::{ApprovalState, Member, RepoId, RepoKey, Seen, Visibility};
 use runstone_model::id::{Commit, Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
 use runstone_model::report::{Detail, Observed, Report};
@@ -101,12 +102,44 @@ fn repo(random: &mut StdRng) -> Option<RepoTold> {
     })
 }
 
+/// Something random that clients older than trails tell.
+fn legacy_act(
+    flow: String,
+    fingerprint: Fingerprint,
+    content: Arc<str>,
+    random: &mut StdRng,
+) -> LegacyAction {
+    if random.random_bool(0.5) {
+        LegacyAction::ReportDeployment(ReportDeployment {
+            flow,
+            fingerprint,
+            environment: name(random),
+            content,
+        })
+    } else {
+        LegacyAction::ReportApproval(ReportApproval {
+            flow,
+            fingerprint,
+            environment: random.random_bool(0.5).then(|| name(random)),
+            state: match random.random_range(0..3) {
+                0 => ApprovalState::Pending,
+                1 => ApprovalState::Approved,
+                _ => ApprovalState::Unapproved,
+            },
+            content,
+        })
+    }
+}
+
 /// Something random about flows and what is in them.
 async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Action {
     let flow = format!("flow-{}", random.random_range(0..4));
     let trail = format!("trail-{}", random.random_range(0..4));
     let content: Arc<str> = format!("{{\"n\":{}}}", random.random_range(0..5)).into();
     let fingerprint = Fingerprint([random.random_range(1..6); 32]);
+    if random.random_bool(0.1) {
+        return Action::Legacy(legacy_act(flow, fingerprint, content, random));
+    }
     Action::Flow(match random.random_range(0..100) {
         0..10 => FlowAction::Put(PutFlow {
             name: flow,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use axum::http::{Method, StatusCode};
 use runstone_api::artifact::{ArtifactListItem, ArtifactView, HistoryEvent, Place};
 use runstone_api::{path, seconds};
-use runstone_model::fact::{Artifact, EntryIndex, Flow, FlowNo, Organization, Trail, TrailNo};
+use runstone_model::fact::{
+    Artifact, EntryIndex, EnvironmentNo, Flow, FlowNo, Organization, Trail, TrailNo,
+};
 use runstone_model::id::{Fingerprint, Micros, Named, wire_id};
 use runstone_model::provenance;
 use runstone_model::role::Right;
@@ -14,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::attestations;
 use super::flows::live_flow;
+use super::legacy::Releases;
 use super::lives::{Life, lives};
 use super::trails::{commit_info, json_contents};
 use crate::app::error::AppError;
@@ -153,6 +156,7 @@ pub(super) struct Around<'a> {
     trails: HashMap<TrailNo, Trail>,
     reports: HashMap<TrailNo, TrailReports>,
     contents: HashMap<(EntryIndex, u32), Value>,
+    releases: Releases,
 }
 
 impl<'a> Around<'a> {
@@ -180,6 +184,12 @@ impl<'a> Around<'a> {
         }
         places.extend(artifacts.iter().map(|artifact| (artifact.entry, 0)));
         let contents = json_contents(read, organization, &places).await?;
+        let fingerprints: HashSet<Fingerprint> = artifacts
+            .iter()
+            .map(|artifact| artifact.fingerprint)
+            .collect();
+        let fingerprints: Vec<Fingerprint> = fingerprints.into_iter().collect();
+        let releases = Releases::of(read, organization, &fingerprints).await?;
         Ok(Self {
             organization,
             origin,
@@ -187,6 +197,7 @@ impl<'a> Around<'a> {
             trails,
             reports,
             contents,
+            releases,
         })
     }
 
@@ -267,23 +278,42 @@ impl<'a> Around<'a> {
             annotations: told("annotations").filter(|annotations| !annotations.is_null()),
             state: artifact.state.as_wire().to_owned(),
             evidence,
-            deployments: Vec::new(),
+            deployments: self
+                .releases
+                .deployments(artifact.flow, artifact.fingerprint)
+                .map(|deployment| deployment.no.0.into())
+                .collect(),
             releases: Vec::new(),
         })
     }
 
-    /// What happened to an artifact, oldest first. What came after it first ran is marked.
+    /// What happened to an artifact, oldest first. Evidence that came after it was first deployed
+    /// or ran is marked.
     pub(super) fn history(&self, artifact: &Artifact, life: &Life) -> Vec<HistoryEvent> {
         let created = match &artifact.name {
             Some(name) => format!("{name} reported"),
             None => "Artifact created".to_owned(),
         };
-        let first_run = life.happened.first().map(|happened| happened.at);
+        let (flow, fingerprint) = (artifact.flow, artifact.fingerprint);
+        let is_late = |at: Micros, environment: Option<EnvironmentNo>| {
+            self.releases
+                .first_use(fingerprint, Some(life), environment)
+                .is_some_and(|first| at > first)
+        };
         let mut history = vec![(artifact.at, created, false)];
         for attestation in self.attestations_of(artifact) {
             let text = format!("{} evidence received", attestation.name);
-            let late = first_run.is_some_and(|first| attestation.at > first);
-            history.push((attestation.at, text, late));
+            history.push((attestation.at, text, is_late(attestation.at, None)));
+        }
+        for approval in self.releases.approvals(flow, fingerprint) {
+            let environment = approval.environment;
+            let name = environment.map(|no| self.releases.environment_name(no));
+            let late = is_late(approval.at, environment);
+            history.push((approval.at, approval.history(name), late));
+        }
+        for deployment in self.releases.deployments(flow, fingerprint) {
+            let name = self.releases.environment_name(deployment.environment);
+            history.push((deployment.at, deployment.history(name), false));
         }
         for happened in &life.happened {
             history.push((happened.at, happened.text.clone(), false));
@@ -350,7 +380,11 @@ impl<'a> Around<'a> {
             git_commit: artifact
                 .commit
                 .map_or_else(String::new, |commit| commit.to_hex()),
-            approvals: Vec::new(),
+            approvals: self
+                .releases
+                .approvals(artifact.flow, artifact.fingerprint)
+                .map(|approval| approval.no.0.into())
+                .collect(),
             deployments: item.deployments,
             evidence: item.evidence,
             id: item.id,

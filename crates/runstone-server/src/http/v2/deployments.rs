@@ -79,22 +79,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ),
         get(
             Right::Read,
-            api("/deployments/{org}/{env_name}/{fingerprint}"),
-            docs(
-                "get_deployment",
-                TAG,
-                "Get the last deployment of a fingerprint to an environment",
-                Success::One(shape::<Shown>()),
-                &[
-                    (200, "The deployment."),
-                    INVALID,
-                    (404, "It was never deployed there."),
-                ],
-            ),
-            one,
-        ),
-        get(
-            Right::Read,
             api("/environments/{org}/{env_name}/deployments"),
             docs(
                 "list_env_deployments",
@@ -555,12 +539,6 @@ pub(super) async fn statistics_of_repo(mut call: ReadCall, repo: RepoNo) -> Answ
             environments: series.into_values().collect(),
         },
     )
-}
-
-async fn one(call: ReadCall) -> Answer {
-    let fingerprint = super::whole_fingerprint("fingerprint", call.parts.param("fingerprint"))?;
-    let environment = call.parts.param("env_name").to_owned();
-    observed(call, &environment, &fingerprint).await
 }
 
 /// The last deployment of a fingerprint to an environment.

@@ -1,15 +1,18 @@
 //! The API: one module per noun, each with its endpoints and their handlers.
 
 mod artifacts;
+mod asserts;
 mod attestations;
 mod builds;
 mod deployments;
 mod diff;
 mod environments;
 mod events;
+mod evidence;
 mod flows;
 mod joined;
 mod journal;
+mod legacy;
 mod lives;
 mod paged;
 mod reports;
@@ -45,6 +48,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(trails::endpoints());
     endpoints.extend(artifacts::endpoints());
     endpoints.extend(attestations::endpoints());
+    endpoints.extend(legacy::endpoints());
+    endpoints.extend(evidence::endpoints());
+    endpoints.extend(asserts::endpoints());
     endpoints.extend(tags::endpoints());
     endpoints.extend(repos::endpoints());
     endpoints.extend(builds::endpoints());

@@ -14,6 +14,7 @@ use runstone_api::{path, seconds};
 use runstone_model::expression::SnapshotRef;
 use runstone_model::fact::{Environment, SnapshotNo};
 use runstone_model::history::{Annotated, annotate};
+use runstone_model::id::Fingerprint;
 use runstone_model::interval::Interval;
 use runstone_model::report::DetailView;
 use runstone_model::role::Right;
@@ -330,6 +331,8 @@ async fn render(
         .filter_map(|running| running.identity.fingerprint)
         .collect();
     let mut known = joining.of(read, &asked).await?.into_iter();
+    let fingerprints: Vec<Fingerprint> = asked.iter().map(|asked| asked.fingerprint).collect();
+    let announced = read.deployments_of(organization.no, &fingerprints).await?;
     let mut artifacts = Vec::with_capacity(annotated.len());
     let mut count = ComplianceCount {
         compliant: 0,
@@ -345,7 +348,20 @@ async fn render(
             Some(_) => known.next().unwrap_or_default(),
             None => Vec::new(),
         };
-        artifacts.push(show(artifact, detail, flows));
+        let deployments = artifact
+            .running
+            .identity
+            .fingerprint
+            .and_then(|fingerprint| announced.get(&fingerprint))
+            .into_iter()
+            .flatten()
+            .filter(|deployment| {
+                deployment.environment == environment.no
+                    && below.is_none_or(|below| deployment.entry < below)
+            })
+            .map(|deployment| deployment.no.0.into())
+            .collect();
+        artifacts.push(show(artifact, detail, flows, deployments));
     }
     let bytes = annotated
         .iter()
@@ -373,7 +389,12 @@ async fn render(
     )
 }
 
-fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>, known: Vec<Known>) -> Artifact<'a> {
+fn show<'a>(
+    artifact: &Annotated<'a>,
+    detail: DetailView<'a>,
+    known: Vec<Known>,
+    deployments: Vec<u64>,
+) -> Artifact<'a> {
     let flows: Vec<FlowEntry> = known.into_iter().map(|known| known.entry).collect();
     let primary = flows.first();
     let identity = &artifact.running.identity;
@@ -385,7 +406,7 @@ fn show<'a>(artifact: &Annotated<'a>, detail: DetailView<'a>, known: Vec<Known>)
     Artifact {
         name: &identity.name,
         compliant: None,
-        deployments: [],
+        deployments,
         policy_decisions: [],
         reasons_for_incompliance: [],
         fingerprint: identity

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use axum::http::StatusCode;
 use runstone_api::seconds;
-use runstone_api::timeline::{ChangeProvenance, ChangesPage, TimelineChange, TimelineEnvironment};
+use runstone_api::timeline::{
+    ChangeApproval, ChangeProvenance, ChangesPage, TimelineChange, TimelineEnvironment,
+};
 use runstone_model::annotation::AnnotationKind;
 use runstone_model::command::Refusal;
 use runstone_model::event::Actor;
@@ -20,6 +22,7 @@ use runstone_model::role::Right;
 use runstone_store::{Change as Step, Covered, TimelineWindow};
 
 use super::has_tag;
+use super::legacy::Releases;
 use crate::app::error::AppError;
 use crate::http::answer::{self, Answer};
 use crate::http::call::{Query, ReadCall, reader};
@@ -199,6 +202,7 @@ struct Around {
     environments: HashMap<EnvironmentNo, String>,
     actors: HashMap<EntryIndex, String>,
     reports: HashMap<Fingerprint, Vec<Artifact>>,
+    releases: Releases,
     flows: HashMap<FlowNo, Flow>,
     trails: HashMap<TrailNo, Trail>,
     pin: EntryIndex,
@@ -248,6 +252,7 @@ impl Around {
             actors,
             flows: call.read.flows_by_no(org, &flows).await?,
             trails: call.read.trails(org, &trails).await?,
+            releases: Releases::of(&mut call.read, &call.organization, &fingerprints).await?,
             reports,
             pin,
         })
@@ -259,7 +264,18 @@ impl Around {
             trail: self.trails.get(&report.trail)?.name.clone(),
             artifact: report.name.clone(),
             commit: report.commit.map(|commit| commit.to_hex()),
-            approvals: Vec::new(),
+            approvals: self
+                .releases
+                .approvals(report.flow, report.fingerprint)
+                .filter(|approval| approval.entry < self.pin)
+                .map(|approval| ChangeApproval {
+                    number: approval.no.0.into(),
+                    state: approval.state.as_wire().to_owned(),
+                    environment: approval
+                        .environment
+                        .map(|no| self.releases.environment_name(no).to_owned()),
+                })
+                .collect(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Trails (`api-flows.md` section 5).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::http::{Method, StatusCode};
 use runstone_api::paging::Page;
@@ -10,10 +10,10 @@ use runstone_model::annotation::AnnotationKind;
 use runstone_model::compliance::Ids;
 use runstone_model::event::{Actor, TemplateText};
 use runstone_model::fact::{
-    Artifact, Attestation, EntryIndex, Flow, FlowNo, Member, Organization, Repo, RepoNo, Telling,
-    Trail,
+    Approval, Artifact, Attestation, EntryIndex, Flow, FlowNo, Member, Organization, Repo, RepoNo,
+    Telling, Trail,
 };
-use runstone_model::id::{Micros, Named, wire_id};
+use runstone_model::id::{Fingerprint, Micros, Named, wire_id};
 use runstone_model::provenance;
 use runstone_model::role::Right;
 use runstone_model::template::{FILE_PART, TEXT_BYTES_MAX};
@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::flows::{created_or_ok, live_flow, pagination};
+use super::legacy::{Releases, reviewer};
 use super::lives::lives;
 use crate::app::error::AppError;
 use crate::app::told;
@@ -210,6 +211,7 @@ struct Parts<'a> {
     /// What private bodies hold, as JSON.
     contents: HashMap<(EntryIndex, u32), Value>,
     repos: HashMap<RepoNo, Repo>,
+    releases: Releases,
 }
 
 /// Private bodies as JSON; what was erased is missing.
@@ -391,6 +393,53 @@ impl Parts<'_> {
         Value::Object(event)
     }
 
+    /// Approvals of the trail's artifacts.
+    fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.fingerprints()
+            .into_iter()
+            .flat_map(|fingerprint| self.releases.approvals(self.flow.no, fingerprint))
+            .filter(|approval| approval.trail == self.trail.no)
+    }
+
+    fn approval(&self, approval: &Approval) -> Value {
+        let content = self.contents.get(&(approval.entry, 0));
+        let reported = self
+            .reports
+            .artifacts
+            .iter()
+            .find(|artifact| artifact.no == approval.artifact);
+        let built_from = reported
+            .and_then(|artifact| self.contents.get(&(artifact.entry, 0)))
+            .map(|content| &content["git_commit_info"]);
+        let repo = reported.and_then(|artifact| artifact.repo);
+        let mut event = self.event(approval.at, "artifact_approval_reported", built_from, repo);
+        let mut put = |name: &str, value: Value| event.insert(name.to_owned(), value);
+        let id = &self.organization.id;
+        // Approvals are numbered within their flow.
+        let in_flow = format!("{id}/{}", approval.flow.0);
+        put("artifact_fingerprint", approval.fingerprint.to_hex().into());
+        put(
+            "approval_id",
+            wire_id(Named::Approval, &in_flow, approval.no.0).into(),
+        );
+        put("approval_number", approval.no.0.into());
+        let environment = approval
+            .environment
+            .map(|no| wire_id(Named::Environment, id, no.0));
+        put("environment_id", environment.into());
+        put("state", approval.state.as_wire().into());
+        put("reviewer", reviewer(content).into());
+        Value::Object(event)
+    }
+
+    fn fingerprints(&self) -> BTreeSet<Fingerprint> {
+        self.reports
+            .artifacts
+            .iter()
+            .map(|artifact| artifact.fingerprint)
+            .collect()
+    }
+
     /// Everything that happened, oldest first.
     async fn events(&self, read: &mut Read, tellings: &[Telling]) -> Result<Vec<Value>, AppError> {
         let mut events: Vec<(Micros, Value)> = Vec::new();
@@ -400,8 +449,8 @@ impl Parts<'_> {
         for artifact in &self.reports.artifacts {
             events.push((artifact.at, self.artifact(artifact)));
         }
-        for attestation in &self.reports.attestations {
-            events.push((attestation.at, self.attestation(attestation)));
+        for approval in self.approvals() {
+            events.push((approval.at, self.approval(approval)));
         }
         let mut names = BTreeMap::new();
         for artifact in &self.reports.artifacts {
@@ -413,6 +462,23 @@ impl Parts<'_> {
         } else {
             lives(read, self.organization.no, &fingerprints).await?
         };
+        for attestation in &self.reports.attestations {
+            let mut event = self.attestation(attestation);
+            // It came after an artifact that it is about was first deployed or ran.
+            let mut about = self.reports.artifacts.iter();
+            let is_late = about.any(|artifact| {
+                let (fingerprint, life) = (artifact.fingerprint, lives.get(&artifact.fingerprint));
+                attestation.is_about(artifact)
+                    && self
+                        .releases
+                        .first_use(fingerprint, life, None)
+                        .is_some_and(|first| attestation.at > first)
+            });
+            if let (true, Value::Object(event)) = (is_late, &mut event) {
+                event.insert("late".to_owned(), true.into());
+            }
+            events.push((attestation.at, event));
+        }
         for (fingerprint, life) in &lives {
             for happened in &life.happened {
                 let kind = match happened.annotation.kind {
@@ -467,6 +533,20 @@ async fn show(
         let attestations = reports.attestations.iter().map(|report| report.entry);
         places.extend(artifacts.chain(attestations).map(|entry| (entry, 0)));
     }
+    let releases = if with_events {
+        let told = reports.artifacts.iter();
+        let fingerprints: BTreeSet<Fingerprint> =
+            told.map(|artifact| artifact.fingerprint).collect();
+        let fingerprints: Vec<Fingerprint> = fingerprints.into_iter().collect();
+        let releases = Releases::of(read, organization, &fingerprints).await?;
+        for fingerprint in fingerprints {
+            let approvals = releases.approvals(flow.no, fingerprint);
+            places.extend(approvals.map(|approval| (approval.entry, 0)));
+        }
+        releases
+    } else {
+        Releases::default()
+    };
     let contents = json_contents(read, organization, &places).await?;
     let mut repos = HashMap::new();
     if with_events {
@@ -485,6 +565,7 @@ async fn show(
         reports: &reports,
         contents,
         repos,
+        releases,
     };
     let events = if with_events {
         Some(parts.events(read, &tellings).await?)

@@ -5,6 +5,7 @@ mod cloud;
 mod concurrency;
 mod docker;
 mod flows;
+mod legacy;
 mod runs;
 mod story;
 
