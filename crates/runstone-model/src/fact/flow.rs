@@ -335,30 +335,6 @@ impl Repo {
             .collect()
     }
 
-    /// Where its code host compares two commits; none where the host is of no known kind or the
-    /// address is no web page.
-    pub fn compare_url(&self, old: &Commit, new: &Commit) -> Option<String> {
-        let url = self.url();
-        let url = url.trim_end_matches('/');
-        let url = url.strip_suffix(".git").unwrap_or(url);
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            return None;
-        }
-        let (old, new) = (old.to_hex(), new.to_hex());
-        Some(match self.provider.as_deref()? {
-            "github" => format!("{url}/compare/{old}...{new}"),
-            "gitlab" => format!("{url}/-/compare/{old}...{new}"),
-            "bitbucket" | "bitbucket_cloud" => format!("{url}/branches/compare/{new}%0D{old}"),
-            "bitbucket_dc" => {
-                format!("{url}/compare/commits?sourceBranch={new}&targetBranch={old}")
-            }
-            "azure-devops" | "azure_devops_services" | "azure_devops_server" => {
-                format!("{url}/branchCompare?baseVersion=GC{old}&targetVersion=GC{new}")
-            }
-            _ => return None,
-        })
-    }
-
     /// What identifies it.
     pub fn key(&self) -> RepoKey {
         RepoKey {
@@ -438,59 +414,28 @@ impl Attestation {
 mod tests {
     use super::*;
 
-    fn repo(provider: Option<&str>, url: &str) -> Repo {
-        Repo {
+    #[test]
+    fn where_a_repository_is() {
+        let url = "https://me@git.example.com:8443/acme/shop/web";
+        let facts = serde_json::json!({"url": url, "namespace_path": ["acme", "shop"]});
+        let repo = Repo {
             organization: OrganizationNo(1),
             no: RepoNo(1),
-            provider: provider.map(ToOwned::to_owned),
+            provider: None,
             id: None,
-            name: "acme/web".to_owned(),
-            facts: serde_json::json!({"url": url, "namespace_path": ["acme", "shop"]}).to_string(),
+            name: "acme/shop/web".to_owned(),
+            facts: facts.to_string(),
             tags: BTreeMap::new(),
             created_at: Micros(0),
             modified_at: Micros(0),
-        }
-    }
-
-    #[test]
-    fn code_hosts_compare_commits() {
-        let (old, new) = (Commit([0xaa; 20]), Commit([0xbb; 20]));
-        let (a, b) = ("aa".repeat(20), "bb".repeat(20));
-        for (provider, url, shown) in [
-            (
-                Some("github"),
-                "https://github.com/acme/web/",
-                Some(format!("https://github.com/acme/web/compare/{a}...{b}")),
-            ),
-            (
-                Some("gitlab"),
-                "https://git.example.com/acme/web.git",
-                Some(format!(
-                    "https://git.example.com/acme/web/-/compare/{a}...{b}"
-                )),
-            ),
-            (
-                Some("bitbucket_cloud"),
-                "https://bitbucket.org/acme/web",
-                Some(format!(
-                    "https://bitbucket.org/acme/web/branches/compare/{b}%0D{a}"
-                )),
-            ),
-            (
-                Some("azure-devops"),
-                "https://dev.azure.com/acme/shop/_git/web",
-                Some(format!(
-                    "https://dev.azure.com/acme/shop/_git/web/branchCompare?baseVersion=GC{a}&targetVersion=GC{b}"
-                )),
-            ),
-            (Some("github"), "javascript:alert(1)", None),
-            (Some("subversion"), "https://svn.example.com/web", None),
-            (None, "https://github.com/acme/web", None),
-        ] {
-            assert_eq!(repo(provider, url).compare_url(&old, &new), shown, "{url}");
-        }
-        let repo = repo(None, "https://me@git.example.com:8443/acme/web");
+        };
+        assert_eq!(repo.url(), url);
         assert_eq!(repo.host().as_deref(), Some("git.example.com:8443"));
         assert_eq!(repo.namespace(), ["acme", "shop"]);
+        let unknown = Repo {
+            facts: "{}".to_owned(),
+            ..repo
+        };
+        assert_eq!((unknown.host(), unknown.namespace().len()), (None, 0));
     }
 }

@@ -11,6 +11,7 @@ use runstone_model::id::{Micros, Named, parse_wire_id};
 use runstone_model::role::Right;
 use runstone_store::BuildFilter;
 
+use super::deployments::trail_name;
 use super::paged::{self, Asked};
 use super::repos;
 use crate::app::error::AppError;
@@ -153,7 +154,7 @@ async fn list(mut call: ReadCall) -> Answer {
             Some(Build {
                 created_at: seconds(build.at),
                 flow_name: flow.name.clone(),
-                trail_name: trail.name.clone(),
+                trail_name: trail_name(trail),
                 repo_info: build.repo.and_then(|no| repos.get(&no)).map(repos::name_of),
                 links: SelfLink {
                     this: Href {

@@ -21,6 +21,7 @@ use runstone_model::fact::{
     OrganizationNo, RecordNo, Repo, RepoNo, SnapshotNo, Start, Trail, TrailNo,
 };
 use runstone_model::id::{Fingerprint, Micros, Named, parse_wire_id};
+use runstone_model::provenance::{CommitPage, comparison};
 use runstone_model::read::FieldErrors;
 use runstone_model::role::Right;
 use runstone_store::{Read, StartFilter};
@@ -143,6 +144,15 @@ async fn environment_named(
             }
             .into()
         })
+}
+
+/// The name of a trail; none of one that holds what was reported for a commit alone.
+pub(super) fn trail_name(trail: &Trail) -> String {
+    if trail.implicit {
+        String::new()
+    } else {
+        trail.name.clone()
+    }
 }
 
 /// Everything that deployments are shown with.
@@ -281,7 +291,7 @@ impl Around {
         let content = self.contents.get(&(report.entry, 0));
         Some(Provenance {
             flow_name: flow.name.clone(),
-            trail_name: trail.name.clone(),
+            trail_name: trail_name(trail),
             template_reference_name: report.name.clone(),
             git_commit: report.commit.map(|commit| commit.to_hex()),
             git_commit_info: content
@@ -312,6 +322,20 @@ impl Around {
             .max_by_key(|(_, before)| before.no)
     }
 
+    /// Where the code host compares what two reports were built from.
+    fn comparison(&self, before: &Artifact, after: &Artifact) -> Option<String> {
+        let told = |report: &Artifact| -> Option<(String, &str)> {
+            let url = self.contents.get(&(report.entry, 0))?["commit_url"].as_str()?;
+            Some((report.commit?.to_hex(), url))
+        };
+        let (old, new) = (told(before)?, told(after)?);
+        let page = |told| -> CommitPage<'_> {
+            let (sha1, url): &(String, &str) = told;
+            CommitPage { sha1, url }
+        };
+        comparison(page(&old), page(&new))
+    }
+
     /// Time from the first report of a fingerprint to its start.
     fn lead_time(&self, start: &Start) -> Option<f64> {
         let fingerprint = self.identities.get(&start.record)?.fingerprint?;
@@ -331,13 +355,9 @@ impl Around {
         let fingerprint = identity.fingerprint?.to_hex();
         let report = self.report(start, repos);
         let replaced = report.and_then(|report| self.replaced(start, report));
-        let diff_url = report.zip(replaced).and_then(|(report, (_, before))| {
-            let (old, new) = (before.commit?, report.commit?);
-            if old == new {
-                return None;
-            }
-            self.repos.get(&report.repo?)?.compare_url(&old, &new)
-        });
+        let diff_url = report
+            .zip(replaced)
+            .and_then(|(report, (_, before))| self.comparison(before, report));
         let replaced_artifact = replaced.and_then(|(identity, before)| {
             Some(ReplacedArtifact {
                 fingerprint: identity.fingerprint?.to_hex(),

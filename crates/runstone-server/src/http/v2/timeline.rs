@@ -1,7 +1,7 @@
 //! Every change of a system across its environments, in the order of the journal. Ours (design
 //! D19): paged by a cursor that is pinned to an entry index, so that all pages are of one state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axum::http::StatusCode;
 use runstone_api::seconds;
@@ -17,10 +17,12 @@ use runstone_model::fact::{
 use runstone_model::history::{Annotated, events};
 use runstone_model::id::{Digest, Fingerprint, Micros};
 use runstone_model::name::EnvironmentKind;
+use runstone_model::provenance::entries;
 use runstone_model::read::FieldErrors;
 use runstone_model::role::Right;
 use runstone_store::{Change as Step, Covered, TimelineWindow};
 
+use super::deployments::trail_name;
 use super::has_tag;
 use super::legacy::Releases;
 use crate::app::error::AppError;
@@ -216,10 +218,10 @@ impl Around {
         pin: EntryIndex,
     ) -> Result<Self, AppError> {
         let org = call.organization.no;
-        let entries: Vec<EntryIndex> = steps.iter().map(|(snapshot, _)| snapshot.entry).collect();
+        let stated: Vec<EntryIndex> = steps.iter().map(|(snapshot, _)| snapshot.entry).collect();
         let mut names: HashMap<Actor, String> = HashMap::new();
         let mut actors = HashMap::new();
-        for (entry, actor) in call.read.actors(org, &entries).await? {
+        for (entry, actor) in call.read.actors(org, &stated).await? {
             // Few act often.
             if !names.contains_key(&actor) {
                 let name = call.read.name_of(org, &actor).await?;
@@ -235,7 +237,10 @@ impl Around {
         let fingerprints: Vec<Fingerprint> = fingerprints.into_iter().collect();
         let mut reports = call.read.provenance(org, &fingerprints).await?;
         for told in reports.values_mut() {
-            newest_of_each_flow(told, pin);
+            *told = entries(told.iter(), Some(pin))
+                .into_iter()
+                .cloned()
+                .collect();
         }
         let (mut flows, mut trails) = (BTreeSet::new(), BTreeSet::new());
         for report in reports.values().flatten() {
@@ -261,7 +266,7 @@ impl Around {
     fn provenance(&self, report: &Artifact) -> Option<ChangeProvenance> {
         Some(ChangeProvenance {
             flow: self.flows.get(&report.flow)?.name.clone(),
-            trail: self.trails.get(&report.trail)?.name.clone(),
+            trail: trail_name(self.trails.get(&report.trail)?),
             artifact: report.name.clone(),
             commit: report.commit.map(|commit| commit.to_hex()),
             approvals: self
@@ -312,15 +317,6 @@ impl Around {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// Of reports, the oldest first, the newest of each flow below the pin, in the order of these.
-fn newest_of_each_flow(reports: &mut Vec<Artifact>, pin: EntryIndex) {
-    reports.retain(|report| report.entry < pin);
-    let mut seen = HashSet::new();
-    reports.reverse();
-    reports.retain(|report| seen.insert(report.flow));
-    reports.reverse();
 }
 
 /// The changes of a page and where the next one begins: entry, and changes of it to leave out.
