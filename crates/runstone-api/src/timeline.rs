@@ -1,4 +1,4 @@
-//! Every change of a system across its environments, in the order of the journal. Ours.
+//! Every change of a system across its environments, the oldest first. Ours.
 
 use serde::Serialize;
 use utoipa::ToSchema;

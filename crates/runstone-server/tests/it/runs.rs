@@ -544,7 +544,7 @@ async fn every_change_of_a_system_is_told_once_and_in_order() {
             ("environment=none", 404),
             ("environment=prod&tag=system", 400),
             ("after=1.2", 400),
-            ("after=99999.0.0.0000000000000000", 400),
+            ("after=99999.0.0.0.0000000000000000", 400),
             ("per_page=501", 400),
             ("since=2&until=1", 400),
         ] {

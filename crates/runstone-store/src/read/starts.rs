@@ -78,7 +78,7 @@ impl BuildFilter {
         if let Some(repos) = &self.repos {
             conditions.one_of("a.repo", repos.iter().map(|no| no.0));
         }
-        conditions.open(" AND NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.organization = a.organization AND b.prefix = a.prefix AND b.no < a.no AND b.fingerprint = a.fingerprint)");
+        conditions.open(" AND NOT EXISTS (SELECT 1 FROM artifacts b WHERE b.organization = a.organization AND b.prefix = a.prefix AND (b.at < a.at OR (b.at = a.at AND b.no < a.no)) AND b.fingerprint = a.fingerprint)");
         conditions
     }
 }

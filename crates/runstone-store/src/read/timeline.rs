@@ -1,4 +1,4 @@
-//! What changed in several environments, in the order of the journal.
+//! What changed in several environments, the oldest first.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,16 +37,25 @@ pub struct Covered {
 /// Snapshots with what each changed.
 #[derive(Debug, Clone, Default)]
 pub struct TimelinePage {
-    /// In the order of their entries.
+    /// By time and entry.
     pub snapshots: Vec<(Snapshot, Change)>,
     /// There are more after them.
     pub more: bool,
 }
 
-/// The last snapshot of each environment before a bound: a binary search for all of them in one
-/// statement. `$1` environments, `$2` organization, `$3` and `$4` the bound: snapshots before the
-/// time or with an entry before the index are before it. Both grow with the number.
-const LAST_BEFORE: &str = "WITH RECURSIVE b(environment, low, high) AS (SELECT e.no, CAST(0 AS BIGINT), e.snapshots FROM ID_TABLE($1) CROSS JOIN environments e WHERE e.organization = $2 AND e.no = i.value UNION ALL SELECT b.environment, CASE WHEN s.at < $3 OR s.entry < $4 THEN s.no ELSE b.low END, CASE WHEN s.at < $3 OR s.entry < $4 THEN b.high ELSE s.no - 1 END FROM b CROSS JOIN snapshots s WHERE b.low < b.high AND s.organization = $2 AND s.environment = b.environment AND s.no = (b.low + b.high + 1) / 2)";
+/// Snapshots before a place: an earlier time, or the same time and an earlier entry.
+const BEFORE_PLACE: &str = "s.at < $3 OR (s.at = $3 AND s.entry < $4)";
+/// Snapshots of earlier entries.
+const BEFORE_ENTRY: &str = "s.entry < $3";
+
+/// The last snapshot of each environment before a bound, as `b` where `low = high`: a binary
+/// search for all of them in one statement. `$1` environments, `$2` organization, then what the
+/// bound has. Time and entry both grow with the number of a snapshot.
+fn last_before(bound: &str) -> String {
+    format!(
+        "WITH RECURSIVE b(environment, low, high) AS (SELECT e.no, CAST(0 AS BIGINT), e.snapshots FROM ID_TABLE($1) CROSS JOIN environments e WHERE e.organization = $2 AND e.no = i.value UNION ALL SELECT b.environment, CASE WHEN {bound} THEN s.no ELSE b.low END, CASE WHEN {bound} THEN b.high ELSE s.no - 1 END FROM b CROSS JOIN snapshots s WHERE b.low < b.high AND s.organization = $2 AND s.environment = b.environment AND s.no = (b.low + b.high + 1) / 2)"
+    )
+}
 
 impl Read {
     /// All environments there ever were, the oldest first.
@@ -77,19 +86,24 @@ impl Read {
         window: &TimelineWindow,
     ) -> Result<BTreeMap<EnvironmentNo, Covered>, ReadError> {
         let numbers = || Value::Ints(environments.iter().map(|no| i64::from(no.0)).collect());
-        // Before the window, and before its end: the smaller of the two bounds counts.
+        // Before the window, and before its end: the smaller of the two ends counts.
         let mut ends = Vec::new();
-        for (at, entry) in [
-            (window.from, 0),
-            (window.until, 0),
-            (Micros(i64::MIN), window.below),
+        for (bound, values) in [
+            (BEFORE_PLACE, vec![window.from.0.into(), 0u64.into()]),
+            (BEFORE_PLACE, vec![window.until.0.into(), 0u64.into()]),
+            (BEFORE_ENTRY, vec![window.below.into()]),
         ] {
+            let mut parameters = vec![numbers(), organization.0.into()];
+            parameters.extend(values);
             let rows = self
                 .conn()
                 .await?
                 .query(
-                    &format!("{LAST_BEFORE} SELECT environment, low FROM b WHERE low = high"),
-                    &[numbers(), organization.0.into(), at.0.into(), entry.into()],
+                    &format!(
+                        "{} SELECT environment, low FROM b WHERE low = high",
+                        last_before(bound)
+                    ),
+                    &parameters,
                 )
                 .await?;
             let mut last: HashMap<EnvironmentNo, SnapshotNo> = HashMap::new();
@@ -137,15 +151,15 @@ impl Read {
         Ok(covered)
     }
 
-    /// Snapshots of physical environments in a window with what they changed, in the order of
-    /// their entries, from the entry `first` on: at most `snapshots_max`, and as many as have
-    /// `events_max` events, but at least one.
+    /// Snapshots of physical environments in a window with what they changed, by time and entry,
+    /// from the place `first` on: at most `snapshots_max`, and as many as have `events_max` events,
+    /// but at least one.
     pub async fn timeline(
         &mut self,
         organization: OrganizationNo,
         environments: &[EnvironmentNo],
         window: &TimelineWindow,
-        first: EntryIndex,
+        first: (Micros, EntryIndex),
         (snapshots_max, events_max): (u64, u64),
     ) -> Result<TimelinePage, ReadError> {
         let rows = self
@@ -153,12 +167,15 @@ impl Read {
             .await?
             .query(
                 // Of each environment at most so many as are wanted of all.
-                &format!("{LAST_BEFORE} SELECT s.environment, s.no, s.events FROM b CROSS JOIN snapshots s WHERE b.low = b.high AND s.organization = $2 AND s.environment = b.environment AND s.no > b.low AND s.no <= b.low + $5 AND s.at < $6 AND s.entry < $7 ORDER BY s.entry, s.environment LIMIT $5"),
+                &format!(
+                    "{} SELECT s.environment, s.no, s.events FROM b CROSS JOIN snapshots s WHERE b.low = b.high AND s.organization = $2 AND s.environment = b.environment AND s.no > b.low AND s.no <= b.low + $5 AND s.at < $6 AND s.entry < $7 ORDER BY s.at, s.entry, s.environment LIMIT $5",
+                    last_before(BEFORE_PLACE)
+                ),
                 &[
                     Value::Ints(environments.iter().map(|no| i64::from(no.0)).collect()),
                     organization.0.into(),
-                    window.from.0.into(),
-                    first.into(),
+                    first.0.0.into(),
+                    first.1.into(),
                     (snapshots_max + 1).into(),
                     window.until.0.into(),
                     window.below.into(),
@@ -202,7 +219,7 @@ impl Read {
                 .collect::<Result<Vec<_>, _>>()?;
             snapshots.extend(self.changes_in(organization, environment, of_one).await?);
         }
-        snapshots.sort_by_key(|(snapshot, _)| (snapshot.entry, snapshot.environment));
+        snapshots.sort_by_key(|(snapshot, _)| (snapshot.at, snapshot.entry, snapshot.environment));
         Ok(TimelinePage { snapshots, more })
     }
 

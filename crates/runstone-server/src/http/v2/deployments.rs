@@ -339,7 +339,8 @@ impl Around {
     /// Time from the first report of a fingerprint to its start.
     fn lead_time(&self, start: &Start) -> Option<f64> {
         let fingerprint = self.identities.get(&start.record)?.fingerprint?;
-        let built = self.reports.get(&fingerprint)?.first()?.at;
+        let told = self.reports.get(&fingerprint)?;
+        let built = told.iter().map(|report| report.at).min()?;
         (built <= start.at).then(|| seconds(start.at) - seconds(built))
     }
 
@@ -536,8 +537,10 @@ pub(super) async fn statistics_of_repo(mut call: ReadCall, repo: RepoNo) -> Answ
         };
         let built = identities
             .get(&start.record)
-            .and_then(|identity| reports.get(&identity.fingerprint?)?.first())
-            .map(|report| report.at)
+            .and_then(|identity| {
+                let told = reports.get(&identity.fingerprint?)?;
+                told.iter().map(|report| report.at).min()
+            })
             .filter(|built| *built <= start.at);
         let series = series
             .entry((name.clone(), start.environment))

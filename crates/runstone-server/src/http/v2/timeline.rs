@@ -1,5 +1,5 @@
-//! Every change of a system across its environments, in the order of the journal. Ours (design
-//! D19): paged by a cursor that is pinned to an entry index, so that all pages are of one state.
+//! Every change of a system across its environments, the oldest first. Ours (design D19): paged by a
+//! cursor that is pinned to an entry index, so that all pages are of one state.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -77,7 +77,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct Cursor {
     /// Entries from this one on are not told of.
     pin: EntryIndex,
-    /// The entry it begins with.
+    /// It begins with this time and entry, or after it.
+    at: Micros,
     entry: EntryIndex,
     /// Changes of that entry that the page before told of.
     skip: u64,
@@ -87,19 +88,21 @@ struct Cursor {
 
 impl Cursor {
     fn to_text(self) -> String {
-        format!("{}.{}.{}.{:016x}", self.pin, self.entry, self.skip, self.of)
+        format!(
+            "{}.{}.{}.{}.{:016x}",
+            self.pin, self.at.0, self.entry, self.skip, self.of
+        )
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
-        let mut number = || parts.next()?.parse::<u64>().ok();
-        let (pin, entry, skip) = (number()?, number()?, number()?);
-        let of = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let mut part = || parts.next();
         let cursor = Self {
-            pin,
-            entry,
-            skip,
-            of,
+            pin: part()?.parse().ok()?,
+            at: Micros(part()?.parse().ok()?),
+            entry: part()?.parse().ok()?,
+            skip: part()?.parse().ok()?,
+            of: u64::from_str_radix(part()?, 16).ok()?,
         };
         // One spelling only.
         (cursor.to_text() == text).then_some(cursor)
@@ -319,14 +322,17 @@ impl Around {
     }
 }
 
-/// The changes of a page and where the next one begins: entry, and changes of it to leave out.
+/// Where a page begins: time, entry, and changes of it to leave out.
+type Beginning = (Micros, EntryIndex, u64);
+
+/// The changes of a page and where the next one begins.
 fn cut(
     around: &Around,
     steps: &[(Snapshot, Step)],
     more: bool,
     skip: u64,
     per_page: u64,
-) -> (Vec<TimelineChange>, Option<(EntryIndex, u64)>) {
+) -> (Vec<TimelineChange>, Option<Beginning>) {
     let mut changes = Vec::new();
     for (position, (snapshot, step)) in steps.iter().enumerate() {
         let all = events(&step.removed, &step.added);
@@ -340,11 +346,14 @@ fn cut(
                 .map(|event| around.show(snapshot, event)),
         );
         if left > room {
-            return (changes, Some((snapshot.entry, told + room)));
+            return (changes, Some((snapshot.at, snapshot.entry, told + room)));
         }
     }
     let next = steps.last().filter(|_| more);
-    (changes, next.map(|(snapshot, _)| (snapshot.entry + 1, 0)))
+    (
+        changes,
+        next.map(|(snapshot, _)| (snapshot.at, snapshot.entry + 1, 0)),
+    )
 }
 
 async fn list(mut call: ReadCall) -> Answer {
@@ -367,6 +376,7 @@ async fn list(mut call: ReadCall) -> Answer {
     let cursor = match query.filled("after") {
         None => Cursor {
             pin: size,
+            at: from,
             entry: 0,
             skip: 0,
             of,
@@ -398,7 +408,7 @@ async fn list(mut call: ReadCall) -> Answer {
     let limits = (SNAPSHOTS_MAX.min(per_page), cursor.skip + per_page);
     let page = call
         .read
-        .timeline(org, &numbers, &window, cursor.entry, limits)
+        .timeline(org, &numbers, &window, (cursor.at, cursor.entry), limits)
         .await?;
     let around = Around::of(&mut call, &found, &page.snapshots, cursor.pin).await?;
     let (changes, next) = cut(&around, &page.snapshots, page.more, cursor.skip, per_page);
@@ -411,8 +421,9 @@ async fn list(mut call: ReadCall) -> Answer {
                 .map(|environment| covered_environment(environment, covered.get(&environment.no)))
                 .collect(),
             changes,
-            next: next.map(|(entry, skip)| {
+            next: next.map(|(at, entry, skip)| {
                 Cursor {
+                    at,
                     entry,
                     skip,
                     ..cursor
@@ -431,21 +442,23 @@ mod tests {
     fn cursors_have_one_spelling() {
         let cursor = Cursor {
             pin: 412,
+            at: Micros(-5),
             entry: 398,
             skip: 2,
             of: 0xfeed,
         };
         let text = cursor.to_text();
-        assert_eq!(text, "412.398.2.000000000000feed");
+        assert_eq!(text, "412.-5.398.2.000000000000feed");
         assert_eq!(Cursor::parse(&text), Some(cursor));
         for other in [
             "",
-            "412.398.2",
-            "412.398.2.feed",
-            "+412.398.2.000000000000feed",
-            "412.398.2.000000000000feed.1",
-            "412.398.-2.000000000000feed",
-            "99999999999999999999.398.2.000000000000feed",
+            "412.-5.398.2",
+            "412.-5.398.2.feed",
+            "+412.-5.398.2.000000000000feed",
+            "412.-5.398.2.000000000000feed.1",
+            "412.-5.398.-2.000000000000feed",
+            "412.x.398.2.000000000000feed",
+            "99999999999999999999.-5.398.2.000000000000feed",
         ] {
             assert_eq!(Cursor::parse(other), None, "{other}");
         }

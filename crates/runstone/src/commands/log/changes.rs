@@ -135,6 +135,9 @@ impl Changes {
             query.extend(after.map(|after| ("after", after)));
             let url = context.api(&["timeline", context.org(), "changes"], &query);
             let mut page = parse(&context.get(url)?)?;
+            if !page["pinned_to"].is_u64() {
+                anyhow::bail!("the server's answer is no list of changes");
+            }
             if let Some(Value::Array(changes)) = page.get_mut("changes").map(Value::take) {
                 found.changes.extend(changes);
             }
