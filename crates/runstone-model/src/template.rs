@@ -403,15 +403,33 @@ fn read_attestation(
     })
 }
 
-/// The JSON Schema (2020-12) of the language. `base_url` (without a final slash) is where this
-/// server is reached.
-pub fn json_schema(base_url: &str) -> Value {
+/// The JSON Schema (2020-12) of the language, for editors. It accepts what [`Template::read`] does,
+/// but for two things no schema can say: that names in one list are unique, and that the bound of
+/// a name counts bytes.
+pub fn json_schema() -> Value {
     let types: Vec<&str> = Demand::choices()
         .filter(|choice| !choice.contains('<'))
         .collect();
+    let name = |description: &str| {
+        json!({
+            "description": description,
+            "type": "string",
+            "minLength": NAME.bytes_min,
+            "maxLength": NAME.bytes_max,
+            "pattern": NO_CONTROLS
+        })
+    };
+    let list_of = |what: &str, description: &str| {
+        json!({
+            "description": description,
+            "type": "array",
+            "items": {"$ref": format!("#/$defs/{what}")},
+            "default": []
+        })
+    };
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": format!("{base_url}/schemas/flow-template/v1"),
+        "$id": "urn:runstone:schema:flow-template:v1",
         "title": "Runstone Flow Template",
         "description": "What a trail of the flow promises: attestations of its own, and artifacts with attestations.",
         "type": "object",
@@ -434,18 +452,14 @@ pub fn json_schema(base_url: &str) -> Value {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
-                    "attestations": {
-                        "description": "Attestations of the trail as a whole, each name once.",
-                        "type": "array",
-                        "items": {"$ref": "#/$defs/attestation"},
-                        "default": []
-                    },
-                    "artifacts": {
-                        "description": "Artifacts that the trail should bring forth, each name once.",
-                        "type": "array",
-                        "items": {"$ref": "#/$defs/artifact"},
-                        "default": []
-                    }
+                    "attestations": list_of(
+                        "attestation",
+                        "Attestations of the trail as a whole, each name once."
+                    ),
+                    "artifacts": list_of(
+                        "artifact",
+                        "Artifacts that the trail should bring forth, each name once."
+                    )
                 }
             },
             "artifact": {
@@ -453,18 +467,11 @@ pub fn json_schema(base_url: &str) -> Value {
                 "additionalProperties": false,
                 "required": ["name"],
                 "properties": {
-                    "name": {
-                        "description": "The name under which the artifact is reported.",
-                        "type": "string",
-                        "minLength": 1,
-                        "maxLength": NAME.bytes_max
-                    },
-                    "attestations": {
-                        "description": "Attestations of this artifact, each name once.",
-                        "type": "array",
-                        "items": {"$ref": "#/$defs/attestation"},
-                        "default": []
-                    }
+                    "name": name("The name under which the artifact is reported."),
+                    "attestations": list_of(
+                        "attestation",
+                        "Attestations of this artifact, each name once."
+                    )
                 }
             },
             "attestation": {
@@ -472,24 +479,22 @@ pub fn json_schema(base_url: &str) -> Value {
                 "additionalProperties": false,
                 "required": ["name", "type"],
                 "properties": {
-                    "name": {
-                        "description": "The name under which the attestation is reported.",
-                        "type": "string",
-                        "minLength": 1,
-                        "maxLength": NAME.bytes_max
-                    },
+                    "name": name("The name under which the attestation is reported."),
                     "type": {
                         "description": "The kind it must have; * stands for any.",
-                        "anyOf": [
-                            {"enum": types},
-                            {"type": "string", "pattern": "^custom:.*$"}
-                        ]
+                        "type": "string",
+                        "maxLength": NAME.bytes_max,
+                        "pattern": NO_CONTROLS,
+                        "anyOf": [{"enum": types}, {"pattern": "^custom:.*$"}]
                     }
                 }
             }
         }
     })
 }
+
+/// Names without control characters, as a schema says it.
+const NO_CONTROLS: &str = "^[^\\u0000-\\u001f\\u007f]*$";
 
 #[cfg(test)]
 mod tests {
@@ -767,25 +772,97 @@ trail:
         );
     }
 
+    /// What the text says as JSON, if it says anything.
+    fn as_json(text: &str) -> Option<Value> {
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        serde_saphyr::from_str_with_options(text, options).ok()
+    }
+
     #[test]
-    fn the_schema_names_itself_and_every_kind() {
-        let schema = json_schema("https://runstone.example");
-        assert_eq!(
-            schema["$id"],
-            "https://runstone.example/schemas/flow-template/v1"
-        );
-        assert_eq!(
-            schema["$defs"]["attestation"]["properties"]["type"]["anyOf"][0]["enum"],
-            json!([
-                "generic",
-                "junit",
-                "snyk",
-                "pull_request",
-                "jira",
-                "sonar",
-                "decision",
-                "*"
-            ])
+    fn the_schema_judges_as_the_reader_does() {
+        let schema = json_schema();
+        assert!(jsonschema::meta::is_valid(&schema));
+        assert_eq!(schema["$id"], "urn:runstone:schema:flow-template:v1");
+        let judge = jsonschema::draft202012::new(&schema).unwrap();
+        let mut templates: Vec<String> = [
+            FULL,
+            EMPTY_TEXT,
+            "{}",
+            "trail:",
+            "trail: {}",
+            "version: 1.0",
+            "version: 1.5",
+            "version: 2",
+            "version: '1'",
+            "version: true",
+            "version:",
+            "[]",
+            "just text",
+            "7",
+            "owner: me",
+            "trail: []",
+            "trail: {more: 1}",
+            "trail: {attestations: }",
+            "trail: {attestations: {}}",
+            "trail: {artifacts: }",
+            "trail: {artifacts: [x]}",
+            "trail: {artifacts: [{}]}",
+            "trail: {artifacts: [{name: on}, {name: no}]}",
+            "trail: {artifacts: [{name: ''}]}",
+            "trail: {artifacts: [{name: 7}]}",
+            "trail: {artifacts: [{name: a, x: y}]}",
+            "trail: {artifacts: [{name: a, attestations: }]}",
+            "trail: {artifacts: [{name: a, attestations: [{name: b, type: sonar}]}]}",
+            "trail: {artifacts: [{name: a, attestations: [{name: b, type: Sonar}]}]}",
+            "trail: {attestations: [{name: a}]}",
+            "trail: {attestations: [{type: jira}]}",
+            "trail: {attestations: [{name: a, type: 8}]}",
+            "trail: {attestations: [{name: a, type: }]}",
+            "trail: {attestations: [{name: a, type: jira, x: 1}]}",
+            "trail: {attestations: [nothing]}",
+            "trail: {attestations: [{name: ä ö/ü <b>, type: generic}]}",
+            "trail: {attestations: [{name: \"a\\tb\", type: generic}]}",
+            "trail: {attestations: [{name: \"a\\x7f\", type: generic}]}",
+            "trail: {attestations: [{name: \"a\\x85\", type: generic}]}",
+            "trail: {attestations: [{name: a, type: \"custom:a\\nb\"}]}",
+        ]
+        .map(ToOwned::to_owned)
+        .to_vec();
+        let kinds = Demand::choices().map(|kind| kind.replace("<name>", "coverage"));
+        for kind in
+            kinds.chain(["custom:", "custom", "system:decision", "override", ""].map(Into::into))
+        {
+            templates.push(format!(
+                "trail: {{attestations: [{{name: a, type: '{kind}'}}]}}"
+            ));
+        }
+        for length in [254, 255, 256] {
+            let long = "x".repeat(length);
+            templates.push(format!("trail: {{artifacts: [{{name: {long}}}]}}"));
+            let kind = format!("custom:{}", "x".repeat(length - 7));
+            templates.push(format!(
+                "trail: {{attestations: [{{name: a, type: '{kind}'}}]}}"
+            ));
+        }
+        let (mut accepted, mut refused) = (0, 0);
+        for text in &templates {
+            let value = as_json(text).unwrap_or_else(|| panic!("{text} is no YAML"));
+            let read = Template::read(text.as_bytes());
+            assert_eq!(judge.is_valid(&value), read.is_ok(), "{text}: {read:?}");
+            *(if read.is_ok() {
+                &mut accepted
+            } else {
+                &mut refused
+            }) += 1;
+        }
+        assert!(accepted > 15 && refused > 25, "{accepted} {refused}");
+        // What it cannot say.
+        let twice = "trail: {artifacts: [{name: a}, {name: a}]}";
+        assert!(
+            judge.is_valid(&as_json(twice).unwrap()) && Template::read(twice.as_bytes()).is_err()
         );
     }
 }

@@ -17,6 +17,7 @@ mod lives;
 mod paged;
 mod reports;
 mod repos;
+mod schemas;
 mod search;
 mod snapshots;
 mod tags;
@@ -56,6 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(builds::endpoints());
     endpoints.extend(deployments::endpoints());
     endpoints.extend(timeline::endpoints());
+    endpoints.extend(schemas::endpoints());
     endpoints.extend(journal::endpoints());
     endpoints
 }
