@@ -2,7 +2,8 @@
 //!
 //! Owns: Merkle hashing, tiles and entry bundles, signed notes, checkpoints, proofs,
 //! receipts, and the offline verification of a whole log (C2SP tlog-tiles, tlog-checkpoint,
-//! signed-note, tlog-proof; RFC 6962 section 2.1).
+//! signed-note, tlog-proof; RFC 6962 section 2.1). Owns as well what it means that somebody else
+//! signed a message ([`trust`]).
 //!
 //! Must not know: what an entry means (an entry is bytes), files, network, clock, randomness,
 //! databases. Whoever verifies a log brings a [`verify::Fetch`]; whoever serves one brings the
@@ -16,6 +17,7 @@ pub mod merkle;
 pub mod note;
 pub mod proof;
 pub mod tile;
+pub mod trust;
 pub mod verify;
 
 /// Largest tree size any part of this crate accepts: fits a signed 64-bit integer, which is what

@@ -52,6 +52,8 @@ const OUTSIDE: [&str; 2] = ["xtask", "runstone-bench"];
 const OWNERS: &[(&str, &[&str])] = &[
     ("ed25519-dalek", &["runstone-journal"]),
     ("hkdf", &["runstone-journal"]),
+    ("rustls-webpki", &["runstone-journal"]),
+    ("x509-cert", &["runstone-journal"]),
     ("rusqlite", &["runstone-store"]),
     ("libsqlite3-sys", &["runstone-store"]),
     ("tokio-postgres*", &["runstone-store"]),
@@ -60,6 +62,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum*", &["runstone-server"]),
     ("tower-http", &["runstone-server"]),
     ("maud", &["runstone-server"]),
+    ("pdf-writer", &["runstone-server"]),
     ("metrics-exporter-prometheus", &["runstone-server"]),
     ("clap", &["runstone", "runstone-collect"]),
     ("clap_*", &["runstone"]),

@@ -10,4 +10,5 @@ mod merkle;
 mod notes;
 mod proofs;
 mod tiles;
+mod trust;
 mod verify;

@@ -1,10 +1,8 @@
 //! Signed envelopes: DSSE. That the signatures hold is for whoever has the keys to say.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Format, ITEMS_MAX, in_toto, items_at, slsa, str_at, text_at};
+use super::{Format, ITEMS_MAX, in_toto, items_at, signed, slsa, str_at, text_at};
 
 pub(super) static FORMAT: Format = Format {
     name: "dsse",
@@ -23,9 +21,7 @@ pub(super) fn envelope(file: &Value) -> Option<Value> {
         .take(ITEMS_MAX)
         .map(|signature| text_at(signature, &["keyid"]))
         .collect();
-    let statement = STANDARD
-        .decode(payload)
-        .ok()
+    let statement = signed::decode(payload)
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
         .and_then(|payload| slsa::provenance(&payload).or_else(|| in_toto::statement(&payload)));
     Some(json!({

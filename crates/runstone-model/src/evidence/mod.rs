@@ -13,6 +13,7 @@ mod in_toto;
 mod junit;
 mod openvex;
 mod sarif;
+mod signed;
 mod sigstore;
 mod slsa;
 mod spdx;
@@ -22,6 +23,7 @@ mod xml;
 
 use serde_json::{Map, Value};
 
+pub use self::signed::{Signature, Signed};
 use self::xml::Tag;
 
 /// All formats. The first that recognises a file has it, so the narrower stand before the wider.
@@ -40,8 +42,9 @@ static FORMATS: &[&Format] = &[
     &ctrf::FORMAT,
 ];
 
-/// Most bytes of a file that is looked into; larger ones are stored unrecognised.
-pub const EVIDENCE_BYTES_MAX: usize = 32 << 20;
+/// Most bytes of a file that is looked into; larger ones are stored unrecognised, because reading
+/// one takes about ten times its size of memory.
+pub const EVIDENCE_BYTES_MAX: usize = 8 << 20;
 /// Most bytes of a text that a summary repeats.
 const TEXT_BYTES_MAX: usize = 300;
 /// Most items of a list that a summary repeats.
@@ -75,6 +78,8 @@ pub struct Evidence {
     pub format: &'static str,
     /// What is in it, as an object that differs by format.
     pub summary: Value,
+    /// What is signed in it, if anything is.
+    pub signed: Option<Signed>,
 }
 
 /// What this file is, if it is of a known format and within bounds.
@@ -96,6 +101,7 @@ fn recognise_json(value: &Value) -> Option<Evidence> {
         Some(Evidence {
             format: format.name,
             summary: format.json?(value)?,
+            signed: signed::signed(format, value),
         })
     })
 }

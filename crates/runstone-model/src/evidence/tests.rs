@@ -210,3 +210,57 @@ fn entities_depth_and_size_are_bounded() {
     let levels = recognise(file.as_bytes()).unwrap().summary["levels"].clone();
     assert_eq!(levels.as_object().unwrap().len(), ITEMS_MAX);
 }
+
+#[test]
+fn what_is_signed_is_told_for_whoever_has_the_keys() {
+    use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+
+    let payload = [0xfb_u8, 0xff, 0x00];
+    let message = b"DSSEv1 3 k d 3 \xfb\xff\x00";
+    for payload in [
+        STANDARD.encode(payload),
+        URL_SAFE.encode(payload),
+        URL_SAFE_NO_PAD.encode(payload),
+    ] {
+        let file = json!({"payloadType": "k d", "payload": payload,
+            "signatures": [{"keyid": "one", "sig": "AQI="}, {"sig": "AQI"}, {"keyid": "", "sig": "*"}]});
+        let signed = recognise(file.to_string().as_bytes())
+            .unwrap()
+            .signed
+            .unwrap();
+        assert_eq!(signed.message.as_deref(), Some(&message[..]));
+        let found: Vec<_> = signed
+            .signatures
+            .iter()
+            .map(|signature| (signature.key_id.as_deref(), signature.bytes.as_deref()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Some("one"), Some(&[1, 2][..])),
+                (None, Some(&[1, 2])),
+                (None, None)
+            ]
+        );
+        let mut bundle = json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": {"x509CertificateChain": {"certificates": [{"rawBytes": "AQI="}, {"rawBytes": "Aw=="}, {}]}},
+            "dsseEnvelope": file});
+        let signed = recognise(bundle.to_string().as_bytes())
+            .unwrap()
+            .signed
+            .unwrap();
+        assert_eq!(signed.certificates, [vec![1, 2], vec![3]]);
+        assert_eq!(signed.message.as_deref(), Some(&message[..]));
+        bundle["verificationMaterial"] = json!({"publicKey": {"hint": "h"}});
+        bundle["messageSignature"] = json!({"signature": "AQI="});
+        bundle.as_object_mut().unwrap().remove("dsseEnvelope");
+        let signed = recognise(bundle.to_string().as_bytes())
+            .unwrap()
+            .signed
+            .unwrap();
+        assert_eq!(signed.message, None);
+        assert_eq!(signed.signatures[0].key_id.as_deref(), Some("h"));
+    }
+    let plain = recognise(b"<testsuite/>").unwrap();
+    assert_eq!(plain.signed, None);
+}

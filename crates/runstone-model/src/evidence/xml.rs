@@ -102,5 +102,6 @@ pub(super) fn recognise(text: &str) -> Option<Evidence> {
     Some(Evidence {
         format,
         summary: follower.finish()?,
+        signed: None,
     })
 }
