@@ -1,7 +1,9 @@
 //! Settings of a server. Every value has a bound or a default that suits one machine.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use runstone_journal::trust::Trust;
 use runstone_model::report::ReportLimits;
 
 /// Settings of a server.
@@ -14,8 +16,15 @@ pub struct Config {
     pub report_body_bytes_max: usize,
     /// Most bytes of any other body, after decompression.
     pub body_bytes_max: usize,
-    /// Most bytes of a form of several parts, its file included.
+    /// Most bytes of a form of several parts whose file is small by contract (a template, a
+    /// schema), the file included.
     pub form_bytes_max: usize,
+    /// Most bytes of the JSON in a form with an attached file.
+    pub form_data_bytes_max: usize,
+    /// Most bytes of an attached file.
+    pub attachment_bytes_max: u64,
+    /// Keys and roots by which signatures in attached files are checked.
+    pub trust: Arc<Trust>,
     /// Bounds of what stands in a report.
     pub report: ReportLimits,
     /// A request that takes longer is answered with 503.
@@ -41,6 +50,9 @@ impl Default for Config {
             report_body_bytes_max: 64 << 20,
             body_bytes_max: 1 << 20,
             form_bytes_max: 64 << 20,
+            form_data_bytes_max: 16 << 20,
+            attachment_bytes_max: 100 << 20,
+            trust: Arc::default(),
             report: ReportLimits::default(),
             request_timeout: Duration::from_mins(1),
             requests_max: 4_096,

@@ -1,11 +1,13 @@
 //! The server: use cases, HTTP and jobs.
 //!
 //! `app` decides what a caller may do and hands commands to the store; `http` turns requests
-//! into use cases and answers into the wire's shapes; `jobs` do what no request asks for. No SQL,
+//! into use cases and answers into the wire's shapes; `audit` gives what leaves as evidence its form;
+//! `jobs` do what no request asks for. No SQL,
 //! no environment variables and no command line live here.
 
 pub mod admin_socket;
 mod app;
+mod audit;
 mod config;
 mod http;
 mod jobs;

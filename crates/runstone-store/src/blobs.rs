@@ -11,7 +11,7 @@ use crate::service::Service;
 /// The blob store.
 #[derive(Clone)]
 pub(crate) struct Blobs {
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Blobs {
@@ -21,7 +21,7 @@ impl Blobs {
         Service::open(url, options).map(|service| Self { service })
     }
 
-    fn path(&self, organization: &str, digest: &Digest) -> Path {
+    pub(crate) fn path(&self, organization: &str, digest: &Digest) -> Path {
         self.service
             .prefix
             .clone()

@@ -5,6 +5,7 @@
 //! shapes or flags.
 
 mod admin;
+mod attached;
 mod backup;
 mod blobs;
 mod bodies;
@@ -27,6 +28,7 @@ mod scan;
 mod service;
 mod table;
 mod tls;
+mod upload;
 mod value;
 mod version;
 mod writer;
@@ -35,21 +37,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use runstone_model::command::{Action, Command, Refusal, Reply};
+use runstone_model::command::{Action, Command, FlowAction, Refusal, Reply};
 use runstone_model::event::Attachment;
 use runstone_model::fact::{EntryIndex, OrganizationNo};
 use runstone_model::id::{Digest, Micros};
 use tokio::sync::oneshot;
 
 pub use crate::admin::{AdminError, Counts, EpochBegun, Exported, Progress, rebuild};
+pub use crate::attached::AttachedFile;
 pub use crate::backup::{BackupDone, Restored, backup, restore};
 pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::limits::{LimitUsed, OrganizationLimits};
 pub use crate::read::{
-    Admission, AttestationFilter, Before, BuildFilter, Change, Covered, Lineage, LogHead, LogKey,
-    Read, ReadError, Stamp, StartFilter, TimelinePage, TimelineWindow, TrailFilter, TrailReports,
+    Admission, AttestationFilter, Before, BuildFilter, Change, Covered, JournalBody, JournalEntry,
+    Lineage, LogHead, LogKey, Read, ReadError, Stamp, StartFilter, TimelinePage, TimelineWindow,
+    TrailFilter, TrailReports,
 };
+pub use crate::upload::Upload;
 pub use crate::value::DbError;
 pub use crate::version::Version;
 
@@ -278,6 +283,12 @@ impl Store {
             tracing::warn!(%error, "erased bodies lie in the blob store until the next start");
         }
         database.settle().await;
+        let (swept, now) = (blobs.clone(), options.clock.now());
+        tokio::spawn(async move {
+            if let Err(error) = swept.sweep(now).await {
+                tracing::warn!(%error, "unfinished files lie in the blob store until the next start");
+            }
+        });
         let guarded = Arc::new(Guarded::new(options.guard.is_some()));
         let guard = options
             .guard
@@ -351,23 +362,24 @@ impl Store {
         })
     }
 
-    /// Stores a file that an entry is to name; durable when it returns. A file that no entry comes
-    /// to name stays there, harmless.
-    pub async fn put_attachment(
+    /// Takes a file that an entry is to name, a piece at a time. A file that no entry comes to name
+    /// stays there, harmless.
+    pub fn upload(&self, organization: &str) -> Upload {
+        let mut name = [0; 16];
+        self.inner.random.fill(&mut name);
+        Upload::new(self.inner.blobs.clone(), organization, name)
+    }
+
+    /// The bytes of a file that was uploaded, whole.
+    pub async fn uploaded(
         &self,
         organization: &str,
-        bytes: bytes::Bytes,
-    ) -> Result<Attachment, DbError> {
-        let attachment = Attachment {
-            digest: Digest::of(&bytes),
-            bytes: bytes.len() as u64,
-        };
-        self.inner
-            .blobs
-            .put(organization, &attachment.digest, bytes.to_vec())
-            .await
-            .map_err(DbError::Blobs)?;
-        Ok(attachment)
+        attachment: &Attachment,
+    ) -> Result<Arc<[u8]>, DbError> {
+        match &attachment.held {
+            Some(bytes) => Ok(Arc::clone(bytes)),
+            None => attached::whole(&self.inner.blobs, organization, &attachment.digest).await,
+        }
     }
 
     /// Has a command decided and stored; durable when it returns.
@@ -597,6 +609,13 @@ fn weight(command: &Command) -> usize {
                 .iter()
                 .map(|observed| 96 + observed.name.len() + observed.detail.as_bytes().len())
                 .sum::<usize>()
+        }
+        Action::Flow(FlowAction::Attest(attest)) => {
+            let held = attest
+                .attachment
+                .as_ref()
+                .and_then(|file| file.held.as_ref());
+            512 + attest.content.len() + held.map_or(0, |held| held.len())
         }
         _ => 512,
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use runstone_journal::merkle::Hash;
 use runstone_journal::tile::TILE_WIDTH;
-use runstone_model::event::{ELEMENT_BODY_BYTES_MAX, Entry, Stored as Written};
+use runstone_model::event::{
+    ATTACHMENT_HELD_BYTES_MAX, ELEMENT_BODY_BYTES_MAX, Entry, Stored as Written,
+};
 use runstone_model::fact::OrganizationNo;
 use runstone_model::id::Digest;
 
@@ -307,7 +309,13 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Resul
                 ));
             }
             let is_file = matches!(body.content, Written::Before { .. });
-            if row.is_some_and(|row| (row.int(3) == Ok(crate::bodies::OPAQUE)) != is_file) {
+            // Small files were once stored as large ones are.
+            let was_file = !body.private && body.len() <= ATTACHMENT_HELD_BYTES_MAX;
+            let wrong = |form: i64| match form == crate::bodies::OPAQUE {
+                true => !is_file && !was_file,
+                false => is_file,
+            };
+            if row.is_some_and(|row| row.int(3).is_ok_and(wrong)) {
                 opened.problems.push((
                     Some(position as u32),
                     "is stored in a form that is not its own".to_owned(),

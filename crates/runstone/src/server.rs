@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use runstone_journal::trust::Trust;
 use runstone_server::{Config, Server};
 use runstone_store::{Engine, OpenError, Options, Store, SystemRandom};
 use tokio::net::TcpListener;
@@ -56,6 +57,19 @@ pub const LISTEN: &[Flag] = &[Flag::text(
     "[defaulted] The address to listen on; port 0 takes any free one.",
 )
 .default("127.0.0.1:8080")];
+
+/// What is done with attached files.
+pub const EVIDENCE: &[Flag] = &[
+    Flag::list(
+        "trusted-keys",
+        "[optional] PEM files with public keys and root certificates. Signatures in attached DSSE envelopes and Sigstore bundles are checked by them, and what came out is recorded.",
+    ),
+    Flag::text(
+        "max-attachment",
+        "[defaulted] The most MB that an attached file may have.",
+    )
+    .default("100"),
+];
 
 /// What the server says of itself while it runs.
 pub const LOGS: &[Flag] = &[
@@ -251,8 +265,44 @@ pub async fn stopped(mut stop: watch::Receiver<bool>) {
 pub fn config(values: &Values) -> anyhow::Result<Config> {
     Ok(Config {
         base_url: base_url(values)?,
+        attachment_bytes_max: attachment_bytes_max(values)?,
+        trust: Arc::new(trust(values.list("trusted-keys"))?),
         ..Config::default()
     })
+}
+
+/// `--max-attachment`, in bytes.
+fn attachment_bytes_max(values: &Values) -> anyhow::Result<u64> {
+    let text = values.text("max-attachment");
+    let megabytes = match text {
+        "" => return Ok(Config::default().attachment_bytes_max),
+        text => text.parse::<u64>().ok(),
+    };
+    match megabytes {
+        Some(megabytes @ 1..=ATTACHMENT_MB_MAX) => Ok(megabytes << 20),
+        _ => anyhow::bail!("--max-attachment must be a number of MB, 1 to {ATTACHMENT_MB_MAX}"),
+    }
+}
+
+/// Most that attached files can be allowed to have, in MB: an archive cannot hold larger ones.
+const ATTACHMENT_MB_MAX: u64 = 8_000;
+/// Most bytes of a file with keys.
+const KEYS_BYTES_MAX: u64 = 4 << 20;
+
+/// What stands in the files of `--trusted-keys`.
+fn trust(paths: &[String]) -> anyhow::Result<Trust> {
+    use std::io::Read as _;
+
+    let mut trust = Trust::default();
+    for path in paths {
+        let mut pem = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(KEYS_BYTES_MAX).read_to_end(&mut pem))
+            .with_context(|| format!("cannot read {path}"))?;
+        let read = Trust::read(&pem);
+        trust.extend(read.with_context(|| format!("cannot use {path} of --trusted-keys"))?);
+    }
+    Ok(trust)
 }
 
 /// Serves until `stop`, with the administration socket beside it where there is a data folder.

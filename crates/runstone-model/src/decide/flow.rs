@@ -608,7 +608,7 @@ impl Deciding<'_> {
                 version: attest.version,
                 control: attest.control.clone(),
                 content,
-                attachment: attest.attachment,
+                attachment: attest.attachment.clone(),
                 verdicts: verdicts(Some(&trail.state), &after),
             }),
         )?;

@@ -115,13 +115,35 @@ pub struct NewTemplate {
     pub text: TemplateText,
 }
 
-/// A file that was stored before the entry that names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A file of at most so many bytes is kept like any other body; a larger one was stored before the
+/// entry that names it.
+pub const ATTACHMENT_HELD_BYTES_MAX: u64 = 64 * 1024;
+
+/// An attached file.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// SHA-256 of its bytes.
     pub digest: Digest,
     /// How many there are.
     pub bytes: u64,
+    /// The bytes, if they are at most [`ATTACHMENT_HELD_BYTES_MAX`] and were not erased.
+    pub held: Option<Arc<[u8]>>,
+}
+
+impl Attachment {
+    fn to_body(&self) -> Body {
+        let content = match &self.held {
+            Some(bytes) => Stored::Here(Arc::clone(bytes)),
+            None => Stored::Before {
+                digest: self.digest,
+                bytes: self.bytes,
+            },
+        };
+        Body {
+            private: false,
+            content,
+        }
+    }
 }
 
 /// What an entry changed in the verdicts on a trail and its artifacts, as decided with it.
@@ -588,7 +610,7 @@ impl FlowEvent {
             } => (
                 "Attested",
                 json!({
-                    "attachment": attachment.map(|attachment| json!([
+                    "attachment": attachment.as_ref().map(|attachment| json!([
                         attachment.digest.to_hex(),
                         attachment.bytes,
                     ])),
@@ -608,13 +630,7 @@ impl FlowEvent {
                     "version": version,
                 }),
                 std::iter::once(content.to_body())
-                    .chain(attachment.map(|attachment| Body {
-                        private: false,
-                        content: Stored::Before {
-                            digest: attachment.digest,
-                            bytes: attachment.bytes,
-                        },
-                    }))
+                    .chain(attachment.as_ref().map(Attachment::to_body))
                     .chain(verdicts.to_body())
                     .collect(),
             ),
@@ -749,10 +765,15 @@ impl FlowEvent {
                 content: Content::read(bodies, 0)?,
                 attachment: match &data["attachment"] {
                     Value::Null => None,
-                    pair => Some(Attachment {
-                        digest: digest(&pair[0])?,
-                        bytes: pair[1].as_u64().ok_or_else(|| bad("attachment"))?,
-                    }),
+                    pair => {
+                        let bytes = pair[1].as_u64().ok_or_else(|| bad("attachment"))?;
+                        let held = bodies.get(1).cloned().flatten();
+                        Some(Attachment {
+                            digest: digest(&pair[0])?,
+                            bytes,
+                            held: held.filter(|_| bytes <= ATTACHMENT_HELD_BYTES_MAX),
+                        })
+                    }
                 },
                 verdicts: Verdicts::read(data, bodies)?,
             },

@@ -32,7 +32,9 @@ use crate::role::Role;
 
 pub use self::effects::{ELEMENT_BODY_BYTES_MAX, Effects, Part, Places};
 pub use self::erasable::{Field, Text, Verifier};
-pub use self::flow::{Attachment, Content, FlowEvent, NewTemplate, TemplateText, Verdicts};
+pub use self::flow::{
+    ATTACHMENT_HELD_BYTES_MAX, Attachment, Content, FlowEvent, NewTemplate, TemplateText, Verdicts,
+};
 pub use self::legacy::LegacyEvent;
 
 const INFALLIBLE: &str = "writing to a string does not fail";

@@ -528,6 +528,7 @@ fn flow_events() -> Vec<(Subject, FlowEvent)> {
             attachment: Some(Attachment {
                 digest: Digest([11; 32]),
                 bytes: 100_000_000,
+                held: None,
             }),
             verdicts: Verdicts::default(),
         }),
@@ -546,7 +547,11 @@ fn flow_events() -> Vec<(Subject, FlowEvent)> {
             version: None,
             control: Some("SDLC-1".to_owned()),
             content: content(6, "{}"),
-            attachment: None,
+            attachment: Some(Attachment {
+                digest: Digest::of(b"small"),
+                bytes: 5,
+                held: Some(Arc::from(*b"small")),
+            }),
             verdicts: Verdicts::default(),
         }),
     ]

@@ -23,6 +23,9 @@ pub(crate) enum AppError {
     /// The body is larger than allowed.
     #[error("the request body exceeds the limit of {limit} bytes")]
     BodyTooLarge { limit: usize },
+    /// The attached file is larger than allowed.
+    #[error("File size exceeds {} limit", size(*limit))]
+    FileTooLarge { limit: u64 },
     /// Too much is waiting.
     #[error("too many requests")]
     Busy { retry_after_seconds: u64 },
@@ -78,6 +81,14 @@ impl From<DbError> for AppError {
 impl From<runstone_model::report::DetailError> for AppError {
     fn from(error: runstone_model::report::DetailError) -> Self {
         Self::Internal(with_causes(&error))
+    }
+}
+
+/// A size as people say it, if it is a whole one.
+fn size(bytes: u64) -> String {
+    match bytes {
+        bytes if bytes > 0 && bytes % (1 << 20) == 0 => format!("{}MB", bytes >> 20),
+        bytes => format!("{bytes} bytes"),
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod cache;
 pub(crate) mod environments;
 pub(crate) mod error;
+mod evidence;
 pub(crate) mod flows;
 pub(crate) mod known;
 pub(crate) mod lanes;
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub(crate) snapshots: SnapshotCache,
     pub(crate) metrics: Metrics,
     pub(crate) slots: Semaphore,
+    /// Large files that may be looked into at once.
+    looks: Semaphore,
     request_prefix: String,
     requests: AtomicU64,
 }
@@ -62,6 +65,7 @@ impl State {
             snapshots: SnapshotCache::new(config.snapshot_cache_bytes_max),
             metrics: Metrics::new(),
             slots: Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)),
+            looks: Semaphore::new(evidence::LOOKS_MAX),
             request_prefix: runstone_model::id::encode_hex(&prefix),
             requests: AtomicU64::new(0),
             config,

@@ -156,6 +156,15 @@ pub(crate) fn artifact(flow: &str, told: CreateArtifact) -> Result<ReportArtifac
     })
 }
 
+/// A file with what is known of it.
+pub(crate) struct Attached {
+    pub(crate) file: Attachment,
+    /// The client's name of it; empty if it has none.
+    pub(crate) name: String,
+    /// What it was recognised as.
+    pub(crate) evidence: Option<Value>,
+}
+
 /// An attestation (section 9). `judged` is what the newest version of a custom type made of it,
 /// with the number of that version.
 pub(crate) fn attestation(
@@ -163,7 +172,7 @@ pub(crate) fn attestation(
     trail: &str,
     told: Attestation,
     judged: Option<(u32, bool)>,
-    attachment: Option<(Attachment, String)>,
+    attachment: Option<Attached>,
 ) -> Result<Attest, AppError> {
     let targets: Vec<String> = told
         .target_artifacts
@@ -201,9 +210,16 @@ pub(crate) fn attestation(
         ("payload", Some(Value::Object(told.payload))),
         (
             "attachment",
-            attachment.as_ref().map(
-                |(attachment, name)| json!({"digest": attachment.digest.to_hex(), "name": name}),
-            ),
+            attachment.as_ref().map(|attached| {
+                let mut told = json!({
+                    "digest": attached.file.digest.to_hex(),
+                    "name": attached.name,
+                });
+                if let Some(evidence) = &attached.evidence {
+                    told["recognised"] = evidence.clone();
+                }
+                told
+            }),
         ),
     ]);
     Ok(Attest {
@@ -220,6 +236,6 @@ pub(crate) fn attestation(
         version,
         control: told.control,
         content: json_text(&Value::Object(content)),
-        attachment: attachment.map(|(attachment, _)| attachment),
+        attachment: attachment.map(|attached| attached.file),
     })
 }

@@ -179,7 +179,9 @@ fn shown(error: &AppError) -> (StatusCode, ErrorBody) {
         AppError::Refused(refusal) => (status_of(refusal), text()),
         AppError::Missing(_) => (StatusCode::NOT_FOUND, text()),
         AppError::Bad(_) => (StatusCode::BAD_REQUEST, text()),
-        AppError::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, text()),
+        AppError::BodyTooLarge { .. } | AppError::FileTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, text())
+        }
         AppError::Busy { .. } => (
             StatusCode::TOO_MANY_REQUESTS,
             ErrorBody::new("Too many requests"),

@@ -20,6 +20,7 @@ use runstone_store::{Read, Version};
 use super::answer::Answer;
 use super::auth;
 use super::claim::history;
+use super::multipart;
 use super::v2::live_environment;
 use crate::app::App;
 use crate::app::access::{Asked, Granted, Naming};
@@ -58,6 +59,8 @@ pub(crate) struct WriteCall {
     /// The state of the store in which that was found out, if it was one.
     pub(crate) version: Option<Version>,
     pub(crate) body: Bytes,
+    /// The body where it is an upload, unread; else empty.
+    pub(crate) upload: Body,
 }
 
 /// Which bound the body of a call has.
@@ -65,6 +68,8 @@ pub(crate) struct WriteCall {
 pub(crate) enum BodyBound {
     Report,
     Form,
+    /// The handler reads it as it comes and bounds it itself.
+    Upload,
     Other,
 }
 
@@ -388,10 +393,12 @@ where
         (Caller::Key(key), Some(claim)) => Caller::Historian { key, claim },
         (caller, _) => caller,
     };
+    let config = &parts.app.config;
     let limit = match bound {
-        BodyBound::Report => parts.app.config.report_body_bytes_max,
-        BodyBound::Form => parts.app.config.form_bytes_max,
-        BodyBound::Other => parts.app.config.body_bytes_max,
+        BodyBound::Report => config.report_body_bytes_max,
+        BodyBound::Form => config.form_bytes_max,
+        BodyBound::Upload => multipart::upload_bytes_max(config),
+        BodyBound::Other => config.body_bytes_max,
     };
     let declared = parts
         .headers
@@ -399,9 +406,21 @@ where
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > limit) {
-        return Err(AppError::BodyTooLarge { limit });
+        return Err(match bound {
+            BodyBound::Upload => AppError::FileTooLarge {
+                limit: config.attachment_bytes_max,
+            },
+            _ => AppError::BodyTooLarge { limit },
+        });
     }
-    let body = read_body(request.into_body(), declared.unwrap_or(0).min(limit), limit).await?;
+    let (body, upload) = match bound {
+        BodyBound::Upload => (Bytes::new(), request.into_body()),
+        _ => {
+            let expected = declared.unwrap_or(0).min(limit);
+            let body = read_body(request.into_body(), expected, limit).await?;
+            (body, Body::empty())
+        }
+    };
     handler(WriteCall {
         parts,
         organization: entered.granted.organization,
@@ -410,6 +429,7 @@ where
         environment: entered.environment,
         version: entered.version,
         body,
+        upload,
     })
     .await
 }
@@ -419,10 +439,10 @@ async fn read_body(body: Body, expected: usize, limit: usize) -> Result<Bytes, A
     let Some(first) = stream.next().await else {
         return Ok(Bytes::new());
     };
-    let first = first.map_err(broken_body)?;
+    let first = first.map_err(|error| broken_body(&error))?;
     let mut gathered: Option<BytesMut> = None;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(broken_body)?;
+        let chunk = chunk.map_err(|error| broken_body(&error))?;
         let gathered = gathered.get_or_insert_with(|| {
             // What a client declares is only believed up to a mebibyte.
             let mut bytes = BytesMut::with_capacity(expected.min(1 << 20).max(first.len()));
@@ -441,7 +461,7 @@ async fn read_body(body: Body, expected: usize, limit: usize) -> Result<Bytes, A
     Ok(body)
 }
 
-fn broken_body(error: axum::Error) -> AppError {
+pub(super) fn broken_body(error: &axum::Error) -> AppError {
     AppError::bad(format!("The request body cannot be read: {error}"))
 }
 

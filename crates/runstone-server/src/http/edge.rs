@@ -4,14 +4,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State as Extracted};
 use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use runstone_api::path::{API, API_ALIAS};
 
 use super::answer::{self, Hidden, JSON};
@@ -147,10 +148,12 @@ async fn guarded(app: &App, id: &str, request: Request, next: Next) -> Response<
     let Ok(_slot) = app.slots.try_acquire() else {
         return answer::later("The server is busy, try again later", 1);
     };
+    let received = Arc::new(AtomicU64::new(0));
+    let request = counted(request, &received);
     let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
-    match tokio::time::timeout(app.config.request_timeout, handled).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
+    match within(app.config.request_timeout, &received, handled).await {
+        Some(Ok(response)) => response,
+        Some(Err(panic)) => {
             app.metrics.panic();
             let text = panic
                 .downcast_ref::<&str>()
@@ -163,7 +166,52 @@ async fn guarded(app: &App, id: &str, request: Request, next: Next) -> Response<
             response.extensions_mut().remove::<Hidden>();
             response
         }
-        Err(_) => answer::later("The request took too long, try again later", 5),
+        None => answer::later("The request took too long, try again later", 5),
+    }
+}
+
+/// A request that is still coming has a second more for each so many bytes that came.
+const ARRIVAL_BYTES_PER_SECOND: u64 = 64 << 10;
+/// Bodies up to this size get no time of their own.
+const PROMPT_BYTES_MAX: u64 = 1 << 20;
+
+/// Counts what comes of a body that may be large.
+fn counted(request: Request, received: &Arc<AtomicU64>) -> Request {
+    if request
+        .body()
+        .size_hint()
+        .upper()
+        .is_some_and(|most| most <= PROMPT_BYTES_MAX)
+    {
+        return request;
+    }
+    let received = Arc::clone(received);
+    request.map(|body| {
+        Body::from_stream(body.into_data_stream().inspect_ok(move |bytes| {
+            received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }))
+    })
+}
+
+/// Waits as long as it may take; none if it took longer.
+async fn within<F: Future>(
+    timeout: Duration,
+    received: &AtomicU64,
+    handled: F,
+) -> Option<F::Output> {
+    let started = tokio::time::Instant::now();
+    let mut handled = std::pin::pin!(handled);
+    let mut allowed = timeout;
+    loop {
+        if let Ok(output) = tokio::time::timeout_at(started + allowed, &mut handled).await {
+            return Some(output);
+        }
+        let arriving = received.load(Ordering::Relaxed) / ARRIVAL_BYTES_PER_SECOND;
+        let earned = timeout + Duration::from_secs(arriving);
+        if earned <= allowed {
+            return None;
+        }
+        allowed = earned;
     }
 }
 
@@ -214,6 +262,19 @@ mod tests {
         check("/", None);
         check("//", Some("/"));
         check("/log/o/tile/0/x001/234.p/5", None);
+    }
+
+    #[tokio::test]
+    async fn what_is_still_coming_has_more_time() {
+        let received = AtomicU64::new(0);
+        let waiting = |millis| tokio::time::sleep(Duration::from_millis(millis));
+        let allowed = Duration::from_millis(100);
+        assert_eq!(within(allowed, &received, waiting(0)).await, Some(()));
+        assert_eq!(within(allowed, &received, waiting(400)).await, None);
+        // A second more for each 64 KiB.
+        received.store(ARRIVAL_BYTES_PER_SECOND, Ordering::Relaxed);
+        assert_eq!(within(allowed, &received, waiting(400)).await, Some(()));
+        assert_eq!(within(allowed, &received, waiting(4_000)).await, None);
     }
 
     #[cfg(feature = "testing")]

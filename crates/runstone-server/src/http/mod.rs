@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod auth;
 pub(crate) mod call;
 pub(crate) mod claim;
+pub(crate) mod download;
 pub(crate) mod edge;
 pub(crate) mod log;
 pub(crate) mod multipart;

@@ -205,7 +205,8 @@ pub(crate) fn router(app: App) -> Router {
         }
     }
     let compress = SizeAbove::new(answer::COMPRESSED_BYTES_MIN as u64)
-        .and(NotForContentType::const_new("application/octet-stream"));
+        .and(NotForContentType::const_new("application/octet-stream"))
+        .and(NotForContentType::const_new("application/gzip"));
     router
         .fallback(edge::not_found)
         .method_not_allowed_fallback(edge::method_not_allowed)

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod audit;
 mod endpoints;
+mod evidence;
 mod flows;
 mod history;
 mod journal;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use runstone_journal::proof::{ProofPlan, Receipt, TileId};
 use runstone_journal::tile::{TILE_WIDTH, decode_bundle, encode_bundle};
 use runstone_model::event::{Actor, Entry};
 use runstone_model::fact::{EntryIndex, OrganizationNo};
@@ -297,38 +296,8 @@ impl Read {
         let Some(head) = self.log(organization, None).await? else {
             return Ok(None);
         };
-        if index >= head.size {
-            return Ok(None);
-        }
-        let corrupt =
-            |error: runstone_journal::proof::ProofError| DbError::Corrupt(error.to_string());
-        let plan = ProofPlan::inclusion(index, head.size).map_err(corrupt)?;
-        let mut tiles: HashMap<TileId, Vec<u8>> = HashMap::new();
-        for id in plan.tiles() {
-            let complete = head.size >> (8 * (u32::from(id.level)));
-            let width = (complete - id.index * TILE_WIDTH).min(TILE_WIDTH);
-            let bytes = crate::log::partial_tile(
-                self.conn().await?,
-                organization,
-                id.level,
-                id.index,
-                width as u16,
-            )
-            .await?;
-            tiles.insert(id, bytes);
-        }
-        let hashes = plan
-            .resolve(|id| tiles.get(&id).map(Vec::as_slice))
-            .map_err(corrupt)?;
-        Ok(Some(
-            Receipt {
-                extra: None,
-                index,
-                hashes,
-                checkpoint: head.note,
-            }
-            .to_string(),
-        ))
+        let receipts = self.receipts(&head, &[index]).await?;
+        Ok(receipts.into_iter().next().flatten())
     }
 }
 

@@ -17,3 +17,4 @@ mod rebuild;
 mod servers;
 mod stories;
 mod support;
+mod uploads;

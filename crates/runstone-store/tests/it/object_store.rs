@@ -804,3 +804,47 @@ async fn a_service_that_ignores_conditions_is_no_guard() {
     .await;
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_and_go_in_pieces() {
+    use crate::uploads::{attached, attest, noise, upload};
+
+    for bench in benches(76).await {
+        let Some(bucket) = Bucket::new() else { return };
+        let options = bucket.blobs(options_of(&bench));
+        let bench = reopen(bench, options.clone()).await;
+        bench.organization("acme").await;
+        let id = organization_id(&bench).await;
+        let mut expected = Vec::new();
+        for length in [65_536, 65_537, 5 << 20, (5 << 20) + 1, 17_000_000] {
+            let bytes = noise(length);
+            let attachment = upload(&bench.store, &id, &bytes).await.unwrap();
+            if length > 65_536 {
+                expected.push(format!("blobs/{id}/{}", attachment.digest.to_hex()));
+                expected.sort();
+            }
+            assert_eq!(bucket.keys().await, expected, "{length}");
+            let entry = attest(&bench, attachment).await;
+            assert_eq!(attached(&bench, entry).await.unwrap(), Some(bytes));
+        }
+        let mut broken = bench.store.upload(&id);
+        broken.write(&noise(12_000_000)).await.unwrap();
+        drop(broken);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(bucket.keys().await, expected);
+        // What a crash left in the service is younger than this clock by months.
+        bucket.put("blobs/incoming/left", b"x".to_vec()).await;
+        bench.store.close().await;
+        assert_eq!(problems(&options).await, [""; 0]);
+        bench.clock.advance(400 * 24 * 3_600 * 1_000_000);
+        let bench = reopen(bench, options).await;
+        for _ in 0..500 {
+            if bucket.keys().await == expected {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(bucket.keys().await, expected);
+        bench.store.close().await;
+    }
+}

@@ -209,9 +209,16 @@ async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Act
                 let mut read = bench.store.read().await.unwrap();
                 let known = read.organization_named(organization).await.unwrap();
                 let id = known.unwrap().id.clone();
-                let file = vec![random.random_range(0..4); 1_000];
-                let stored = bench.store.put_attachment(&id, file.into()).await;
-                Some(stored.unwrap())
+                // Small ones are kept like other bodies, large ones outside.
+                let bytes = if random.random_bool(0.5) {
+                    1_000
+                } else {
+                    70_000
+                };
+                let file = vec![random.random_range(0..4); bytes];
+                let mut upload = bench.store.upload(&id);
+                upload.write(&file).await.unwrap();
+                Some(upload.finish().await.unwrap())
             } else {
                 None
             };

@@ -15,7 +15,13 @@ pub static COMMAND: Command = Command {
     path: &["serve"],
     about: "Run the server.",
     details: server::DETAILS,
-    flags: &[server::LISTEN, server::STORE, FLAGS, server::LOGS],
+    flags: &[
+        server::LISTEN,
+        server::STORE,
+        FLAGS,
+        server::EVIDENCE,
+        server::LOGS,
+    ],
     needs: Needs::Nothing,
     run,
     ..Command::DEFAULT

@@ -11,4 +11,5 @@ mod running;
 mod scenarios;
 mod serve;
 mod transcripts;
+mod uploads;
 mod verify;

@@ -109,6 +109,22 @@ fn what_stands_in_the_way_is_said() {
         ],
         &["PostgreSQL needs --key-file"],
     );
+    let start = ["--listen", "127.0.0.1:0", "--data-dir", &other];
+    let none = place.text("none.pem");
+    place.write("text.pem", "no key");
+    let text = place.text("text.pem");
+    for (flag, value, expected) in [
+        ("--trusted-keys", none.as_str(), "cannot read"),
+        (
+            "--trusted-keys",
+            &text,
+            "neither a public key nor a certificate",
+        ),
+        ("--max-attachment", "0", "must be a number of MB"),
+        ("--max-attachment", "9999999", "must be a number of MB"),
+    ] {
+        check(&[&start[..], &[flag, value]].concat(), &[expected]);
+    }
     check(
         &["--listen", "127.0.0.1:0", "--database-url", "mysql://x"],
         &["--database-url must begin with postgres://"],

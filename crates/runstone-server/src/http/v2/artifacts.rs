@@ -489,7 +489,10 @@ pub(super) fn digits<'t>(path: &str, text: &'t str, most: usize) -> Result<&'t s
     Err(runstone_model::read::FieldErrors::one(path, &message, text).into())
 }
 
-async fn views(call: &mut ReadCall, artifacts: &[Artifact]) -> Result<Vec<ArtifactView>, AppError> {
+pub(super) async fn views(
+    call: &mut ReadCall,
+    artifacts: &[Artifact],
+) -> Result<Vec<ArtifactView>, AppError> {
     let origin = call.parts.origin();
     let around = Around::of(&mut call.read, &call.organization, &origin, artifacts).await?;
     let fingerprints: HashSet<Fingerprint> = artifacts
@@ -507,16 +510,25 @@ async fn views(call: &mut ReadCall, artifacts: &[Artifact]) -> Result<Vec<Artifa
         .collect())
 }
 
+/// Reports in a flow whose fingerprint begins with these digits, newest first.
+pub(super) async fn found_in_flow(
+    call: &mut ReadCall,
+    flow: &Flow,
+    prefix: &str,
+) -> Result<Vec<Artifact>, AppError> {
+    let found = call
+        .read
+        .artifacts_by_prefix(call.organization.no, prefix, FOUND_MAX)
+        .await?;
+    in_flow(call, flow, found).await
+}
+
 async fn by_fingerprint(mut call: ReadCall) -> Answer {
     let parts = std::sync::Arc::clone(&call.parts);
     let name = parts.param("flow_name");
     let flow = live_flow(&mut call.read, &call.organization, name).await?;
     let prefix = digits("fingerprint", parts.param("fingerprint"), 64)?;
-    let found = call
-        .read
-        .artifacts_by_prefix(call.organization.no, prefix, FOUND_MAX)
-        .await?;
-    let mut found = in_flow(&mut call, &flow, found).await?;
+    let mut found = found_in_flow(&mut call, &flow, prefix).await?;
     found.truncate(1);
     let view = views(&mut call, &found).await?.pop().ok_or_else(|| {
         AppError::missing(format!(

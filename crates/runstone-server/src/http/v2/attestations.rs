@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use runstone_api::paging::Page;
 use runstone_api::{path, seconds};
 use runstone_model::attestation::{KINDS, Kind, Verdict, system_attestation_types};
@@ -22,9 +21,9 @@ use crate::app::error::AppError;
 use crate::app::told;
 use crate::http::answer::{self, Answer};
 use crate::http::call::{BodyBound, PublicCall, ReadCall, WriteCall, reader};
-use crate::http::multipart;
 use crate::http::openapi::{Of, Success, docs, param};
 use crate::http::router::{Endpoint, api, public, read as get, write};
+use crate::http::{download, multipart};
 
 const TAG: &str = "Attestations";
 const MISSING: (u16, &str) = (404, "There is no such flow, trail or artifact.");
@@ -164,7 +163,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         write(
             Method::POST,
             Right::Attest,
-            BodyBound::Form,
+            if kind.multipart {
+                BodyBound::Upload
+            } else {
+                BodyBound::Form
+            },
             api(&format!(
                 "/attestations/{{org}}/{{flow_name}}/trail/{{trail_name}}/{}",
                 kind.path
@@ -190,28 +193,27 @@ async fn system_types(_: PublicCall) -> Answer {
 async fn attest(call: WriteCall, kind: &'static Kind) -> Answer {
     let flow = super::flow_name(call.parts.param("flow_name"))?;
     let trail = super::trail_name(call.parts.param("trail_name"))?;
-    let (data, file) = if kind.multipart {
-        let limit = call.parts.app.config.form_bytes_max;
-        let form = multipart::read(&call.parts.headers, call.body, FILE_PART, limit).await?;
-        (form.data, form.file)
+    let app = &call.parts.app;
+    let id = &call.organization.id;
+    let read = |data: &bytes::Bytes| Ok(kind.read(data)?);
+    let (attestation, file) = if kind.multipart {
+        let headers = &call.parts.headers;
+        multipart::receive(app, headers, call.upload, id, FILE_PART, read).await?
     } else {
-        (call.body, None)
+        (read(&call.body)?, None)
     };
-    let attestation = kind.read(&data)?;
     if let Verdict::ByType(name) = &attestation.verdict {
         return Err(AppError::missing(format!(
             "Custom attestation type '{name}' does not exist for org '{}'.",
             call.organization.name
         )));
     }
-    let app = &call.parts.app;
     let attachment = match file {
-        Some(file) => Some((
-            app.store
-                .put_attachment(&call.organization.id, file.bytes)
-                .await?,
-            file.name,
-        )),
+        Some((file, name)) => Some(told::Attached {
+            evidence: app.recognise(id, &file).await?,
+            file,
+            name,
+        }),
         None => None,
     };
     let attest = told::attestation(flow.as_str(), trail.as_str(), attestation, None, attachment)?;
@@ -281,6 +283,9 @@ pub(super) fn object(
         let path = format!("{org_id}/{storage}/{id}/{file}");
         put("evidence_archive_path", Some(path.into()));
         put("evidence_archive_fingerprint", digest.map(Value::from));
+        let recognised = content.map(|content| &content["attachment"]["recognised"]);
+        let recognised = recognised.filter(|recognised| recognised.is_object());
+        put("recognised_evidence", recognised.cloned());
         links["evidence"] =
             json!({"href": format!("{api}/trail/{trail_name}/attestation/{id}/evidence")});
     }
@@ -309,7 +314,7 @@ pub(super) fn object(
 }
 
 /// Attestations with their flows, trails and texts, in the order given.
-async fn show_all(
+pub(super) async fn show_all(
     read: &mut Read,
     organization: &Organization,
     origin: &str,
@@ -590,42 +595,16 @@ async fn evidence(mut call: ReadCall) -> Answer {
         .filter(|attestation| attestation.trail == trail.no && attestation.is_attached)
         .ok_or_else(missing)?;
     // The file stands after what was told with it.
-    let bytes = call
+    let file = call
         .read
-        .body(org.no, attestation.entry, 1)
+        .attached(org.no, attestation.entry, 1)
         .await?
         .ok_or_else(missing)?;
     let contents = json_contents(&mut call.read, org, &[(attestation.entry, 0)]).await?;
     let told = contents.get(&(attestation.entry, 0));
     let name = told.and_then(|told| told["attachment"]["name"].as_str());
-    let mut response = answer::body(StatusCode::OK, answer::BYTES, bytes);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_DISPOSITION, disposition(name.unwrap_or_default()));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox"),
-    );
-    Ok(response)
-}
-
-/// Under which name a file is saved: its own without folders and whatever might mean something.
-fn disposition(name: &str) -> HeaderValue {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let safe: String = last
-        .chars()
-        .map(|character| match character {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => character,
-            _ => '_',
-        })
-        .take(100)
-        .collect();
-    let safe = match safe.trim_matches('.') {
-        "" => "evidence",
-        safe => safe,
-    };
-    HeaderValue::try_from(format!("attachment; filename=\"{safe}\""))
-        .unwrap_or(HeaderValue::from_static("attachment"))
+    let name = download::safe_name(name.unwrap_or_default(), "evidence");
+    Ok(download::file(&parts.headers, file, &name))
 }
 
 async fn of_artifact(mut call: ReadCall) -> Answer {
@@ -655,24 +634,4 @@ async fn of_artifact(mut call: ReadCall) -> Answer {
     let origin = parts.origin();
     let shown = show_all(&mut call.read, org, &origin, &found).await?;
     answer::json(StatusCode::OK, &shown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_files_mean_nothing_to_a_browser_or_a_disk() {
-        for (name, shown) in [
-            ("report.xml", "report.xml"),
-            ("../../etc/passwd", "passwd"),
-            ("C:\\x\\a b\".tgz", "a_b_.tgz"),
-            ("", "evidence"),
-            ("..", "evidence"),
-            ("ä\r\nSet-Cookie: a", "___Set-Cookie__a"),
-        ] {
-            let expected = format!("attachment; filename=\"{shown}\"");
-            assert_eq!(disposition(name), expected.as_str(), "{name}");
-        }
-    }
 }

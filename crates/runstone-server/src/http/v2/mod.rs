@@ -5,6 +5,7 @@ mod asserts;
 mod attestations;
 mod builds;
 mod deployments;
+mod audit;
 mod diff;
 mod environments;
 mod events;
@@ -52,6 +53,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(legacy::endpoints());
     endpoints.extend(evidence::endpoints());
     endpoints.extend(asserts::endpoints());
+    endpoints.extend(audit::endpoints());
     endpoints.extend(tags::endpoints());
     endpoints.extend(repos::endpoints());
     endpoints.extend(builds::endpoints());

@@ -510,7 +510,7 @@ impl Parts<'_> {
 }
 
 /// The JSON of a trail, with its events or without.
-async fn show(
+pub(super) async fn show(
     read: &mut Read,
     organization: &Organization,
     origin: &str,
