@@ -311,9 +311,12 @@ async fn open_damaged(stored: &Stored, id: &str, blobs: Option<&Blobs>) -> Resul
             let is_file = matches!(body.content, Written::Before { .. });
             // Small files were once stored as large ones are.
             let was_file = !body.private && body.len() <= ATTACHMENT_HELD_BYTES_MAX;
-            let wrong = |form: i64| match form == crate::bodies::OPAQUE {
-                true => !is_file && !was_file,
-                false => is_file,
+            let wrong = |form: i64| {
+                if form == crate::bodies::OPAQUE {
+                    !is_file && !was_file
+                } else {
+                    is_file
+                }
             };
             if row.is_some_and(|row| row.int(3).is_ok_and(wrong)) {
                 opened.problems.push((

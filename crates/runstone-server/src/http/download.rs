@@ -57,12 +57,11 @@ pub(crate) fn file(asked: &HeaderMap, file: AttachedFile, safe_name: &str) -> Re
     let asked = asked
         .get(RANGE)
         .filter(|_| !asked.contains_key(IF_RANGE))
-        .and_then(|range| range.to_str().ok())
-        .and_then(|range| part(range, total));
-    let (status, range) = match asked {
-        None => (StatusCode::OK, 0..total),
-        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(None) => {
+        .and_then(|range| range.to_str().ok());
+    let (status, range) = match asked.map_or(Asked::Whole, |range| part(range, total)) {
+        Asked::Whole => (StatusCode::OK, 0..total),
+        Asked::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Asked::Nowhere => {
             let text = format!("The file has {total} bytes");
             let mut response = answer::message(StatusCode::RANGE_NOT_SATISFIABLE, text);
             response
@@ -93,26 +92,36 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// The one range that a header asks for (RFC 9110, section 14.1.2). None: the whole is sent, as for
-/// several ranges and what is no range; `Some(None)`: there is no such part.
-fn part(header: &str, total: u64) -> Option<Option<Range<u64>>> {
+/// How much of a file is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    Whole,
+    Part(Range<u64>),
+    /// There is no such part.
+    Nowhere,
+}
+
+/// What a header asks for (RFC 9110, section 14.1.2): one range. The whole is sent for several
+/// ranges, and for what is none.
+fn part(header: &str, total: u64) -> Asked {
+    match bounds(header, total) {
+        None => Asked::Whole,
+        Some(range) if range.is_empty() => Asked::Nowhere,
+        Some(range) => Asked::Part(range),
+    }
+}
+
+fn bounds(header: &str, total: u64) -> Option<Range<u64>> {
     let (first, last) = header.strip_prefix("bytes=")?.trim().split_once('-')?;
     let number = |text: &str| text.parse::<u64>().ok();
-    let range = match (first, last) {
-        ("", last) => {
-            let wanted = number(last)?;
-            total.saturating_sub(wanted)..total
-        }
-        (first, "") => number(first)?..total,
+    match (first, last) {
+        ("", last) => Some(total.saturating_sub(number(last)?)..total),
+        (first, "") => Some(number(first)?..total),
         (first, last) => {
             let (first, last) = (number(first)?, number(last)?);
-            if last < first {
-                return None;
-            }
-            first..last.saturating_add(1).min(total)
+            (first <= last).then(|| first..last.saturating_add(1).min(total))
         }
-    };
-    Some(Some(range).filter(|range| range.start < range.end))
+    }
 }
 
 #[cfg(test)]
@@ -136,20 +145,20 @@ mod tests {
     #[test]
     fn one_part_may_be_asked_for() {
         for (header, expected) in [
-            ("bytes=0-0", Some(Some(0..1))),
-            ("bytes=2-4", Some(Some(2..5))),
-            ("bytes=2-", Some(Some(2..10))),
-            ("bytes=2-99", Some(Some(2..10))),
-            ("bytes=-3", Some(Some(7..10))),
-            ("bytes=-99", Some(Some(0..10))),
-            ("bytes=-0", Some(None)),
-            ("bytes=10-", Some(None)),
-            ("bytes=10-12", Some(None)),
-            ("bytes=4-2", None),
-            ("bytes=0-1,3-4", None),
-            ("bytes=a-b", None),
-            ("lines=1-2", None),
-            ("", None),
+            ("bytes=0-0", Asked::Part(0..1)),
+            ("bytes=2-4", Asked::Part(2..5)),
+            ("bytes=2-", Asked::Part(2..10)),
+            ("bytes=2-99", Asked::Part(2..10)),
+            ("bytes=-3", Asked::Part(7..10)),
+            ("bytes=-99", Asked::Part(0..10)),
+            ("bytes=-0", Asked::Nowhere),
+            ("bytes=10-", Asked::Nowhere),
+            ("bytes=10-12", Asked::Nowhere),
+            ("bytes=4-2", Asked::Whole),
+            ("bytes=0-1,3-4", Asked::Whole),
+            ("bytes=a-b", Asked::Whole),
+            ("lines=1-2", Asked::Whole),
+            ("", Asked::Whole),
         ] {
             assert_eq!(part(header, 10), expected, "{header}");
         }

@@ -79,7 +79,7 @@ async fn serve(mut call: ReadCall) -> Answer {
 
 /// One line per key: the verifier key, the first size it signs and the last, `-` while it still
 /// signs.
-fn keys(log: &LogHead) -> String {
+pub(crate) fn keys(log: &LogHead) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::new();

@@ -264,7 +264,7 @@ async fn a_page_tells_the_story_and_no_name_does_harm() {
                     "lint evidence received",
                 ],
             ),
-            (&of_one, &["(scan) Tj", &digest, "<img src=x>.bin"]),
+            (&of_one, &["(scan) Tj", &digest, "src_x_.bin) Tj"]),
         ];
         for (path, parts) in checks {
             let reply = get(&server, path).await;

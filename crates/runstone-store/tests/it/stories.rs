@@ -209,13 +209,11 @@ async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Act
                 let mut read = bench.store.read().await.unwrap();
                 let known = read.organization_named(organization).await.unwrap();
                 let id = known.unwrap().id.clone();
-                // Small ones are kept like other bodies, large ones outside.
-                let bytes = if random.random_bool(0.5) {
-                    1_000
-                } else {
-                    70_000
+                // Small ones are kept like other bodies, the large one outside.
+                let file = match random.random_range(0..4) {
+                    0 => vec![0; 1_000],
+                    _ => vec![1; 70_000],
                 };
-                let file = vec![random.random_range(0..4); bytes];
                 let mut upload = bench.store.upload(&id);
                 upload.write(&file).await.unwrap();
                 Some(upload.finish().await.unwrap())

@@ -278,8 +278,8 @@ pub(super) fn object(
         let org_id = wire_id(Named::Organization, &organization.id, 0);
         let file = content
             .and_then(|content| content["attachment"]["name"].as_str())
-            .filter(|name| !name.is_empty())
-            .unwrap_or("evidence");
+            .unwrap_or_default();
+        let file = download::safe_name(file, "evidence");
         let path = format!("{org_id}/{storage}/{id}/{file}");
         put("evidence_archive_path", Some(path.into()));
         put("evidence_archive_fingerprint", digest.map(Value::from));

@@ -2,6 +2,7 @@
 //! sections 5.6 and 7.6). They are there for archived flows, too.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::audit::{self, Archive, Page, Table, time};
 use crate::http::answer::{self, Answer};
 use crate::http::call::ReadCall;
 use crate::http::download::{safe_name, saved};
+use crate::http::log;
 use crate::http::openapi::{Docs, Success, docs};
 use crate::http::router::{Endpoint, api, read as get};
 
@@ -40,6 +42,7 @@ const AT_ONCE: usize = 256;
 const NAME_CHARS_MAX: usize = 40;
 /// Pieces that wait for a slow client.
 const PIECES_WAITING: usize = 2;
+const INFALLIBLE: &str = "writing to a string succeeds";
 /// What no field of an erased text says any more.
 const ERASED: &str = "(erased)";
 
@@ -199,7 +202,7 @@ async fn case(call: &mut ReadCall, of: Of) -> Result<Case, AppError> {
         organization: organization.name.clone(),
     })?;
     let (trail, wanted) = match of {
-        Of::Trail => (named_trail(call, &flow).await?, None),
+        Of::Trail | Of::Attestation => (named_trail(call, &flow).await?, None),
         Of::Artifact => {
             let prefix = artifacts::digits("fingerprint", parts.param("fingerprint"), 64)?;
             let found = artifacts::found_in_flow(call, &flow, prefix).await?;
@@ -214,7 +217,6 @@ async fn case(call: &mut ReadCall, of: Of) -> Result<Case, AppError> {
             let trail = trail.ok_or_else(|| AppError::Internal("a trail is missing".to_owned()))?;
             (trail, Some(report.fingerprint))
         }
-        Of::Attestation => (named_trail(call, &flow).await?, None),
     };
     let reports = call.read.trail_reports(&trail).await?;
     let tellings = call.read.tellings(&trail).await?;
@@ -410,11 +412,10 @@ async fn fill(
         );
         add_json(&path, shown).map_err(unwritten)?;
     }
-    let (mut keys, mut policy) = (String::new(), String::new());
+    let keys = log::keys(head);
+    let mut policy = String::new();
     for key in &head.keys {
-        let to = key.to_size.map_or("-".to_owned(), |size| size.to_string());
-        keys.push_str(&format!("{} {} {to}\n", key.vkey, key.from_size));
-        policy.push_str(&format!("log {}\n", key.vkey));
+        writeln!(policy, "log {}", key.vkey).expect(INFALLIBLE);
     }
     policy.push_str("quorum none\n");
     archive
@@ -447,7 +448,8 @@ async fn fill(
                 .position(|(told, _)| told.entry == index && told.is_attached);
             for (position, body) in entry.bodies.into_iter().enumerate() {
                 let Some(content) = body.content else {
-                    erased.push_str(&format!("{index} {position} {}\n", body.digest.to_hex()));
+                    let digest = body.digest.to_hex();
+                    writeln!(erased, "{index} {position} {digest}").expect(INFALLIBLE);
                     continue;
                 };
                 // The file stands after what was told with it.
