@@ -39,8 +39,8 @@ const UNPAGED_MAX: u64 = 10_000;
 const LOOKED_AT_MAX: usize = 20_000;
 /// Most commits that one request asks about.
 const COMMITS_MAX: usize = 200;
-/// The part of a form that is attached.
-const FILE_PART: &str = "attachment_file";
+/// The parts of a form: JSON, and what is attached.
+const PARTS: (&str, &str) = (multipart::DATA, "attachment_file");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let times = [
@@ -198,7 +198,7 @@ async fn attest(call: WriteCall, kind: &'static Kind) -> Answer {
     let read = |data: &bytes::Bytes| Ok(kind.read(data)?);
     let (attestation, file) = if kind.multipart {
         let headers = &call.parts.headers;
-        multipart::receive(app, headers, call.upload, id, FILE_PART, read).await?
+        multipart::receive(app, headers, call.upload, id, PARTS, read).await?
     } else {
         (read(&call.body)?, None)
     };

@@ -3,9 +3,9 @@
 mod artifacts;
 mod asserts;
 mod attestations;
+mod audit;
 mod builds;
 mod deployments;
-mod audit;
 mod diff;
 mod environments;
 mod events;
