@@ -6,6 +6,7 @@ use axum::http::{Method, StatusCode};
 use runstone_api::paging::Page;
 use runstone_api::{path, seconds};
 use runstone_model::attestation::{KINDS, Kind, Verdict, system_attestation_types};
+use runstone_model::event::Attachment;
 use runstone_model::fact::{
     Attestation, AttestationNo, EntryIndex, Flow, FlowNo, Organization, Trail, TrailNo,
 };
@@ -18,7 +19,7 @@ use serde_json::{Map, Value, json};
 use super::flows::{live_flow, pagination};
 use super::trails::{commit_info, json_contents, trail_of};
 use crate::app::error::AppError;
-use crate::app::told;
+use crate::app::{App, told};
 use crate::http::answer::{self, Answer};
 use crate::http::call::{BodyBound, PublicCall, ReadCall, WriteCall, reader};
 use crate::http::openapi::{Of, Success, docs, param};
@@ -208,17 +209,26 @@ async fn attest(call: WriteCall, kind: &'static Kind) -> Answer {
             call.organization.name
         )));
     }
-    let attachment = match file {
-        Some((file, name)) => Some(told::Attached {
-            evidence: app.recognise(id, &file).await?,
-            file,
-            name,
-        }),
-        None => None,
-    };
+    let attachment = attached(app, id, file).await?;
     let attest = told::attestation(flow.as_str(), trail.as_str(), attestation, None, attachment)?;
     app.attest(call.caller, &call.organization, attest).await?;
     Ok(answer::ok(StatusCode::CREATED))
+}
+
+/// A file that was sent, with what it is.
+pub(super) async fn attached(
+    app: &App,
+    organization: &str,
+    file: Option<(Attachment, String)>,
+) -> Result<Option<told::Attached>, AppError> {
+    let Some((file, name)) = file else {
+        return Ok(None);
+    };
+    Ok(Some(told::Attached {
+        evidence: app.recognise(organization, &file).await?,
+        file,
+        name,
+    }))
 }
 
 /// An attestation as it is shown (section 10.1). Members that were not told are left out.

@@ -6,6 +6,7 @@ use runstone_model::attestation::Kind;
 use runstone_model::attestation::evidence::{OF_ARTIFACTS, OF_COMMITS};
 use runstone_model::role::Right;
 
+use super::attestations::attached;
 use crate::app::told;
 use crate::http::answer::{self, Answer};
 use crate::http::call::{BodyBound, WriteCall};
@@ -17,8 +18,7 @@ const TAG: &str = "Evidence";
 const MISSING: (u16, &str) = (404, "There is no such flow or artifact.");
 const INVALID: (u16, &str) = (400, "The request is not valid.");
 /// The parts of a form: JSON, and what is attached.
-const DATA_PART: &str = "evidence_json";
-const FILE_PART: &str = "evidence_file";
+const PARTS: (&str, &str) = ("evidence_json", "evidence_file");
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let kind = |path: &str| Kind::by_path(path).expect("evidence is of a known kind");
@@ -26,7 +26,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         write(
             Method::POST,
             Right::Attest,
-            BodyBound::Form,
+            BodyBound::Upload,
             api(&format!("/evidence/{{org}}/artifact/{{flow_name}}/{path}")),
             docs(
                 format!("post_{path}_artifact_evidence"),
@@ -43,7 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         write(
             Method::POST,
             Right::Attest,
-            BodyBound::Form,
+            BodyBound::Upload,
             api(&format!("/evidence/{{org}}/commit/{path}")),
             docs(
                 format!("post_{path}_commit_evidence"),
@@ -62,29 +62,27 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn report(call: WriteCall, kind: &'static Kind, is_of_artifact: bool) -> Answer {
-    let limit = call.parts.app.config.form_bytes_max;
-    let parts = (DATA_PART, FILE_PART);
-    let form = multipart::read_parts(&call.parts.headers, call.body, parts, limit).await?;
-    let (flow, (about, attestation)) = if is_of_artifact {
+    let (app, id) = (&call.parts.app, &call.organization.id);
+    let flow = if is_of_artifact {
         let flow = super::flow_name(call.parts.param("flow_name"))?;
-        let flow = flow.as_str().to_owned();
-        (flow, kind.read_artifact_evidence(&form.data)?)
+        flow.as_str().to_owned()
     } else {
-        (String::new(), kind.read_commit_evidence(&form.data)?)
+        String::new()
     };
-    let app = &call.parts.app;
+    let read = |data: &bytes::Bytes| {
+        Ok(if is_of_artifact {
+            kind.read_artifact_evidence(data)?
+        } else {
+            kind.read_commit_evidence(data)?
+        })
+    };
+    let headers = &call.parts.headers;
+    let ((about, attestation), file) =
+        multipart::receive(app, headers, call.upload, id, PARTS, read).await?;
     let places = app
         .places_of_evidence(&call.organization, &flow, &about)
         .await?;
-    let attachment = match form.file {
-        Some(file) => Some((
-            app.store
-                .put_attachment(&call.organization.id, file.bytes)
-                .await?,
-            file.name,
-        )),
-        None => None,
-    };
+    let attachment = attached(app, id, file).await?;
     let attest = told::attestation("", "", attestation, None, attachment)?;
     app.attest_in(&call.caller, &call.organization, &attest, places)
         .await?;
