@@ -18,7 +18,7 @@ use runstone_api::seconds;
 use runstone_model::command::Refusal;
 use runstone_model::fact::{
     Artifact, EntryIndex, Environment, EnvironmentNo, Flow, FlowNo, Identity, Organization,
-    OrganizationNo, RecordNo, Repo, RepoNo, SnapshotNo, Start, Trail, TrailNo,
+    OrganizationNo, RecordNo, Repo, RepoNo, Run, SnapshotNo, Start, Trail, TrailNo,
 };
 use runstone_model::id::{Fingerprint, Micros, Named, parse_wire_id};
 use runstone_model::provenance::{CommitPage, comparison};
@@ -195,13 +195,12 @@ async fn stopped(
         .map(|record| (record.no, record.identity.fingerprint))
         .collect();
     let numbers: Vec<RecordNo> = records.iter().map(|record| record.no).collect();
-    let mut runs: HashMap<(EnvironmentNo, Fingerprint), Vec<(SnapshotNo, Option<SnapshotNo>)>> =
-        HashMap::new();
+    let mut runs: HashMap<(EnvironmentNo, Fingerprint), Vec<Run>> = HashMap::new();
     for run in read.runs(org, &numbers).await? {
         if let Some(Some(fingerprint)) = whose.get(&run.record) {
             runs.entry((run.environment, *fingerprint))
                 .or_default()
-                .push((run.from, run.to));
+                .push(run);
         }
     }
     for ((environment, no), records) in &mut left {
@@ -214,7 +213,7 @@ async fn stopped(
                 .get(&(*environment, fingerprint))
                 .into_iter()
                 .flatten()
-                .any(|(from, to)| from <= no && to.is_none_or(|to| to >= *no))
+                .any(|run| run.from <= *no && run.to.is_none_or(|to| to >= *no))
         });
     }
     Ok(left)
@@ -720,12 +719,15 @@ mod tests {
 
     #[test]
     fn moments_are_read() {
-        let at = |text: &str, is_last| moment("from", text, is_last).unwrap().to_seconds();
-        assert_eq!(at("2026-03-01", false), 1_772_323_200.0);
-        assert_eq!(at("2026-03-01", true), 1_772_409_599.999_999);
-        assert_eq!(at("2026-03-01T01:00:00", false), 1_772_326_800.0);
-        assert_eq!(at("2026-03-01T01:00:00Z", true), 1_772_326_800.0);
-        assert_eq!(at("2026-03-01T01:00:00+01:00", false), 1_772_323_200.0);
+        let at = |text: &str, is_last| moment("from", text, is_last).unwrap().0;
+        assert_eq!(at("2026-03-01", false), 1_772_323_200_000_000);
+        assert_eq!(at("2026-03-01", true), 1_772_409_599_999_999);
+        assert_eq!(at("2026-03-01T01:00:00", false), 1_772_326_800_000_000);
+        assert_eq!(at("2026-03-01T01:00:00Z", true), 1_772_326_800_000_000);
+        assert_eq!(
+            at("2026-03-01T01:00:00+01:00", false),
+            1_772_323_200_000_000
+        );
         for text in ["yesterday", "2026-13-01", "", "1772323200"] {
             assert!(moment("from", text, false).is_err(), "{text}");
         }
