@@ -144,7 +144,7 @@ fn back_to(migration: usize, engine: &Engine) -> String {
             .replace("{strict_clustered}", tokens[3])
     };
     let pages = format!(
-        "DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
+        "DROP TABLE approvals; DROP TABLE deployments; DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
          DROP TABLE tellings; DROP TABLE artifacts; DROP TABLE artifact_states; \
          DROP TABLE flow_namings; DROP TABLE attestations; DROP TABLE repos; \
          ALTER TABLE environments DROP COLUMN imported; \
@@ -166,9 +166,11 @@ fn back_to(migration: usize, engine: &Engine) -> String {
          DELETE FROM migrations WHERE no = 2;";
     let [int, text, _, end, _] = tokens;
     let provenance = format!(
-        "DROP TABLE flow_namings; DROP TABLE artifact_states; \
+        "DROP TABLE approvals; DROP TABLE deployments; DROP TABLE starts; \
+         ALTER TABLE environments DROP COLUMN imported; \
+         DROP TABLE flow_namings; DROP TABLE artifact_states; \
          CREATE TABLE artifact_states (organization {int} NOT NULL, artifact {int} NOT NULL, state {text} NOT NULL, PRIMARY KEY (organization, artifact)){end}; \
-         DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
+         DROP INDEX artifacts_by_time; DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
          CREATE INDEX artifacts_by_prefix ON artifacts (organization, prefix, no); \
          DELETE FROM migrations WHERE no >= 5;"
     );
