@@ -111,7 +111,7 @@ fn a_history_that_is_not_understood_is_not_begun() {
     let said = place.fails(&[&["import", "history", "bad.jsonl"][..], &common].concat());
     assert_eq!(
         said.trim(),
-        "Error: bad.jsonl:2: \"at\" is not an RFC 3339 time: \"noon\"\n\
+        "Error: [runstone import history] bad.jsonl:2: \"at\" is not an RFC 3339 time: \"noon\"\n\
          bad.jsonl:4: its time is before that of line 1\n\
          bad.jsonl:5: there is no fact weather\n\
          bad.jsonl:6: artifact.flow has to be a text\n\
@@ -130,7 +130,7 @@ fn a_history_that_is_not_understood_is_not_begun() {
     let said = place.fails(&line);
     assert_eq!(
         said.trim(),
-        "Error: late.jsonl:2: Flow named 'walker' does not exist for organization 'acme'\n\
+        "Error: [runstone import history] late.jsonl:2: Flow named 'walker' does not exist for organization 'acme'\n\
          1 of 2 facts are imported; import the file again to go on"
     );
     let text = std::fs::read_to_string(place.path("late.jsonl")).unwrap();
