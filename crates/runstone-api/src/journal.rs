@@ -25,6 +25,32 @@ pub struct Head {
     pub epochs: Vec<Epoch>,
 }
 
+/// The entries on which it rests what a snapshot shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotEntries {
+    /// `env#N`.
+    pub snapshot_id: String,
+    /// All of them, ascending.
+    pub entries: Vec<u64>,
+    /// The one that made the snapshot. It states the digest of everything that runs.
+    pub made_by: u64,
+    /// What runs.
+    pub artifacts: Vec<ArtifactEntries>,
+}
+
+/// The entries that tell of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ArtifactEntries {
+    /// Name as reported.
+    pub name: String,
+    /// What it is.
+    pub fingerprint: String,
+    /// The one that made the snapshot it came to run with; null if that is not known.
+    pub started_by: Option<u64>,
+    /// The reports of it that flows know, which state its commit: the primary flow's first.
+    pub reported_by: Vec<u64>,
+}
+
 /// A public key of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Key {

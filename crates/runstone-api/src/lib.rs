@@ -17,6 +17,7 @@ pub mod event;
 pub mod flow;
 pub mod journal;
 pub mod legacy;
+pub mod lookalike;
 pub mod paging;
 pub mod path;
 pub mod repo;

@@ -35,6 +35,7 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_starts", include_str!("migrations/0006_starts.sql")),
     ("0007_history", include_str!("migrations/0007_history.sql")),
     ("0008_legacy", include_str!("migrations/0008_legacy.sql")),
+    ("0009_labels", include_str!("migrations/0009_labels.sql")),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the
@@ -44,6 +45,7 @@ const REBUILT: &[&str] = &[
     "0003_pages",
     "0005_provenance",
     "0006_starts",
+    "0009_labels",
 ];
 
 /// Where the database is.

@@ -213,7 +213,7 @@ tables! {
     TEMPLATES Derived 2 (organization Int, no Int, text Blob);
     TRAILS Derived 2 (organization Int, no Int, flow Int, name Text, implicit Int, sha1 Blob, template Int, members Text, repos Text, created_by Text, created_at Int, modified_at Int, told_by Int, state Text);
     TELLINGS Derived 3 (organization Int, trail Int, entry Int, at Int, author Text, changes Text, members Text, sha1 Blob, repo Int, template Int);
-    ARTIFACTS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, prefix Int, fingerprint Blob, filename Text, sha1_prefix Int, sha1 Blob, template Int, repo Int, entry Int, at Int);
+    ARTIFACTS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, prefix Int, fingerprint Blob, filename Text, sha1_prefix Int, sha1 Blob, template Int, repo Int, entry Int, at Int, label Int);
     ARTIFACT_STATES Derived 3 (organization Int, artifact Int, entry Int, state Text);
     FLOW_NAMINGS Derived 3 (organization Int, flow Int, entry Int, name Text, archived_at Int);
     ATTESTATIONS Derived 2 (organization Int, no Int, flow Int, trail Int, name Text, kind Text, is_compliant Int, fingerprint Blob, targets Text, sha1_prefix Int, sha1 Blob, overrides Int, original_kind Text, template Int, repo Int, is_attached Int, entry Int, author Text, at Int);

@@ -48,6 +48,14 @@ impl FlowNaming {
     }
 }
 
+/// What a name says apart from where the artifact lies and which content it has: the last part of
+/// its path, without a digest. Two artifacts may share it; it joins nothing.
+pub fn label(name: &str) -> &str {
+    let name = name.split_once("@sha256:").map_or(name, |(name, _)| name);
+    let name = name.trim_end_matches(['/', '\\']);
+    name.rsplit_once(['/', '\\']).map_or(name, |(_, last)| last)
+}
+
 /// A commit and the page of it on its code host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommitPage<'a> {
@@ -146,6 +154,20 @@ mod tests {
         assert_eq!(shown(Some(5)).as_deref(), Some("runner"));
         assert_eq!(shown(Some(9)).as_deref(), Some("runs"));
         assert_eq!(shown(None).as_deref(), Some("runs-archived-at-1661160900"));
+    }
+
+    #[test]
+    fn a_label_is_what_people_call_it() {
+        for (name, expected) in [
+            ("runner:16d9990", "runner:16d9990"),
+            ("hub.example.com:5000/acme/runner:16d9990", "runner:16d9990"),
+            ("acme/runner:1@sha256:abc", "runner:1"),
+            ("/srv/web/", "web"),
+            ("C:\\bin\\web.exe", "web.exe"),
+            ("", ""),
+        ] {
+            assert_eq!(label(name), expected, "{name}");
+        }
     }
 
     #[test]

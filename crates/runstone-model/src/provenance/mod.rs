@@ -17,7 +17,7 @@ pub use self::bodies::{
     ARTIFACT_BYTES_MAX, CreateArtifact, CreateFlow, CreateTrail, create_artifact, create_flow,
     create_legacy_flow, create_trail, rename_flow,
 };
-pub use self::joined::{CommitPage, comparison, entries, naming};
+pub use self::joined::{CommitPage, comparison, entries, label, naming};
 pub use self::legacy::{
     APPROVED_COMMITS_MAX, CreateApproval, CreateDeployment, REVIEWS_MAX, create_approval,
     create_deployment,

@@ -452,3 +452,80 @@ async fn a_logical_environment_tells_the_same() {
         assert!(found.as_array().unwrap().len() >= 3, "{found:#}");
     }
 }
+
+#[tokio::test]
+async fn a_known_name_is_pointed_out_and_joins_nothing() {
+    for server in servers().await {
+        put_environment(&server, "prod", "server").await;
+        reported(&server, "runner", "t1", 'a').await;
+        // The tag was built again by somebody, and runs beside what was never heard of.
+        report(
+            &server,
+            "prod",
+            &[
+                ("hub:5000/x/runner:a@sha256:12", &fp('b'), 1),
+                ("new:1", &fp('c'), 1),
+            ],
+        )
+        .await;
+        let now = snapshot(&server, "prod/-1").await;
+        assert_eq!(artifact(&now, 'b')["flows"], json!([]));
+        let found = read(&server, "/lookalikes/acme/prod/-1").await;
+        assert_eq!(
+            found,
+            json!({"snapshot_id": "prod#1", "artifacts": [{
+                "name": "hub:5000/x/runner:a@sha256:12", "fingerprint": fp('b'),
+                "known": [{"name": "acme/runner:a", "fingerprint": fp('a'), "flow_name": "runner",
+                    "trail_name": "t1", "git_commit": sha1('a')}],
+            }]})
+        );
+        reported(&server, "runner", "t2", 'b').await;
+        let found = read(&server, "/lookalikes/acme/prod/1").await;
+        assert_eq!(found["artifacts"], json!([]), "it is known now");
+        let (status, _) = refusal(&server, "/lookalikes/acme/prod/2").await;
+        assert_eq!(status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_names_the_entries_it_rests_on() {
+    for server in servers().await {
+        put_environment(&server, "prod", "server").await;
+        reported(&server, "runner", "t1", 'a').await;
+        report(&server, "prod", &[("x", &fp('a'), 1)]).await;
+        report(&server, "prod", &[("x", &fp('a'), 1), ("y", &fp('f'), 1)]).await;
+        reported(&server, "promote", "p1", 'a').await;
+        report(&server, "prod", &[]).await;
+        reported(&server, "late", "l1", 'a').await;
+        let told = read(&server, "/journal/acme/snapshots/prod/2").await;
+        let event = async |index: &Value| {
+            let entry = read(&server, &format!("/journal/acme/entries/{index}")).await;
+            (entry["event"].clone(), entry["data"].clone())
+        };
+        let known = &told["artifacts"][0];
+        assert_eq!(known["fingerprint"], fp('a'));
+        assert_eq!(
+            known["reported_by"].as_array().unwrap().len(),
+            2,
+            "{told:#}"
+        );
+        let (name, data) = event(&known["reported_by"][0]).await;
+        assert_eq!(name, "ArtifactReported");
+        assert_eq!(
+            (&data["commit"], &data["fingerprint"]),
+            (&json!(sha1('a')), &json!(fp('a')))
+        );
+        let (name, data) = event(&known["started_by"]).await;
+        assert_eq!(
+            (name, &data["snapshot"]),
+            (json!("SnapshotRecorded"), &json!(1)),
+            "{data}"
+        );
+        let (_, data) = event(&told["made_by"]).await;
+        assert_eq!(data["snapshot"], 2, "{data}");
+        let unknown = &told["artifacts"][1];
+        assert_eq!(unknown["started_by"], told["made_by"]);
+        assert_eq!(unknown["reported_by"], json!([]));
+        assert_eq!(told["entries"].as_array().unwrap().len(), 4, "{told:#}");
+    }
+}

@@ -8,6 +8,7 @@ use runstone_model::fact::{
     RepoNo, SnapshotNo, TrailNo,
 };
 use runstone_model::id::Fingerprint;
+use runstone_model::provenance::label;
 
 use super::{Read, ReadError};
 use crate::rows;
@@ -28,6 +29,7 @@ fn bound(below: Option<EntryIndex>) -> i64 {
 
 const ALL: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no ORDER BY s.entry DESC LIMIT 1) FROM ID_TABLE($1) CROSS JOIN artifacts a WHERE a.organization = $2 AND a.prefix >= i.value AND a.prefix <= i.value ORDER BY a.no";
 const BELOW: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no AND s.entry < $1 ORDER BY s.entry DESC LIMIT 1) FROM (SELECT max(b.no) AS no FROM ID_TABLE($2) CROSS JOIN artifacts b WHERE b.organization = $3 AND b.prefix >= i.value AND b.prefix <= i.value AND b.entry < $1 GROUP BY b.prefix, b.flow) l CROSS JOIN artifacts a WHERE a.organization = $3 AND a.no = l.no ORDER BY a.no";
+const LABELLED: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no AND s.entry < $1 ORDER BY s.entry DESC LIMIT 1) FROM (SELECT max(b.no) AS no FROM ID_TABLE($2) CROSS JOIN artifacts b WHERE b.organization = $3 AND b.label >= i.value AND b.label <= i.value AND b.entry < $1 GROUP BY b.label, b.flow) l CROSS JOIN artifacts a WHERE a.organization = $3 AND a.no = l.no ORDER BY a.no";
 const ONE_BELOW: &str = "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no AND s.entry < $1 ORDER BY s.entry DESC LIMIT 1) FROM artifacts a WHERE a.organization = $2 AND a.no = $3";
 // Erasures are entries about the log.
 const STAMP: &str = "SELECT (SELECT max(no) FROM artifacts WHERE organization = $1), (SELECT max(entry) FROM artifact_states WHERE organization = $1), (SELECT max(entry) FROM flow_namings WHERE organization = $1), (SELECT max(entry) FROM deployments WHERE organization = $1), (SELECT entry FROM subjects WHERE organization = $1 AND subject = $2)";
@@ -262,6 +264,44 @@ impl Read {
             .collect()
     }
 
+    /// Of the artifacts with one of these labels the last report in each flow by an entry below
+    /// the bound, oldest first.
+    pub async fn artifacts_labelled(
+        &mut self,
+        organization: OrganizationNo,
+        labels: &HashSet<&str>,
+        below: Option<EntryIndex>,
+    ) -> Result<Vec<Artifact>, ReadError> {
+        let places: Vec<i64> = labels
+            .iter()
+            .map(|label| rows::flow::label_place(label))
+            .collect();
+        let mut found = Vec::new();
+        for chunk in places.chunks(NUMBERS_MAX) {
+            let rows = self
+                .conn()
+                .await?
+                .query(
+                    LABELLED,
+                    &[
+                        bound(below).into(),
+                        Value::Ints(chunk.to_vec()),
+                        organization.0.into(),
+                    ],
+                )
+                .await?;
+            self.bound(rows.len())?;
+            for row in &rows {
+                let artifact = rows::flow::artifact(row)?;
+                if labels.contains(label(&artifact.filename)) {
+                    found.push(artifact);
+                }
+            }
+        }
+        found.sort_by_key(|artifact| artifact.no);
+        Ok(found)
+    }
+
     /// Artifacts that were reported as built from one of these repositories.
     pub async fn artifacts_of_repos(
         &mut self,
@@ -296,7 +336,7 @@ mod tests {
             let text = Dialect::Sqlite.migration(text);
             connection.execute_batch(&text).expect("the migration runs");
         }
-        for sql in [ALL, BELOW, ONE_BELOW, STAMP] {
+        for sql in [ALL, BELOW, LABELLED, ONE_BELOW, STAMP] {
             let text = format!("EXPLAIN QUERY PLAN {}", Dialect::Sqlite.statement(sql));
             let mut statement = connection.prepare(&text).expect("valid");
             let parameters = vec![rusqlite::types::Null; statement.parameter_count()];

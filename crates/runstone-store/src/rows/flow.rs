@@ -9,8 +9,9 @@ use runstone_model::fact::{
     Artifact, ArtifactNo, Attestation, AttestationNo, Flow, FlowNaming, FlowNo, Member,
     OrganizationNo, Repo, RepoId, RepoKey, RepoNo, Telling, TemplateNo, Trail, TrailNo, Visibility,
 };
-use runstone_model::id::Commit;
+use runstone_model::id::{Commit, Digest};
 use runstone_model::project::read_template;
+use runstone_model::provenance::label;
 use runstone_model::template::Template;
 use runstone_model::view::{Fact, FactKey, Numbered, Row};
 
@@ -24,6 +25,13 @@ use crate::value::{DbError, Record, Value};
 pub(crate) fn commit_prefix(commit: &Commit) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(&commit.0[..8]);
+    sortable(first)
+}
+
+/// Where artifacts of a label stand in the index.
+pub(crate) fn label_place(label: &str) -> i64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&Digest::of(label.as_bytes()).0[..8]);
     sortable(first)
 }
 
@@ -338,6 +346,7 @@ pub(super) fn put(pending: &mut Pending, row: &Row) {
                 artifact.repo.map(|repo| repo.0).into(),
                 artifact.entry.into(),
                 artifact.at.0.into(),
+                label_place(label(&artifact.filename)).into(),
             ],
         ),
         Row::ArtifactState(organization, artifact, entry, state) => pending.put(

@@ -170,7 +170,7 @@ fn back_to(migration: usize, engine: &Engine) -> String {
          ALTER TABLE environments DROP COLUMN imported; \
          DROP TABLE flow_namings; DROP TABLE artifact_states; \
          CREATE TABLE artifact_states (organization {int} NOT NULL, artifact {int} NOT NULL, state {text} NOT NULL, PRIMARY KEY (organization, artifact)){end}; \
-         DROP INDEX artifacts_by_time; DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
+         DROP INDEX artifacts_by_time; DROP INDEX artifacts_by_label; ALTER TABLE artifacts DROP COLUMN label; DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
          CREATE INDEX artifacts_by_prefix ON artifacts (organization, prefix, no); \
          DELETE FROM migrations WHERE no >= 5;"
     );

@@ -8,6 +8,7 @@ mod approving;
 mod artifact;
 mod attesting;
 mod moments;
+mod proofs;
 mod pull_requests;
 mod reporting;
 mod watch;

@@ -39,6 +39,8 @@ pub(super) struct Asked {
 pub(super) struct Known {
     /// The flow's own name, for links.
     pub(super) flow: String,
+    /// The entry of the report.
+    pub(super) told_by: EntryIndex,
     pub(super) entry: FlowEntry,
 }
 
@@ -295,6 +297,7 @@ impl Joining<'_> {
         };
         Some(Known {
             flow: called.name.clone(),
+            told_by: report.entry,
             entry,
         })
     }

@@ -150,22 +150,14 @@ async fn list(mut call: ReadCall) -> Answer {
 }
 
 async fn get_one(mut call: ReadCall) -> Answer {
-    let text = call.parts.param("snapshot_expression");
-    let name = call.parts.param("env_name");
-    let expression = SnapshotRef::parse(text).map_err(|error| AppError::bad(error.message()))?;
+    let parts = Arc::clone(&call.parts);
+    let name = parts.param("env_name");
+    let expression = SnapshotRef::parse(parts.param("snapshot_expression"))
+        .map_err(|error| AppError::bad(error.message()))?;
     if let Some(response) = known_latest(&call, name, &expression)? {
         return Ok(response);
     }
-    let environment = live_environment(&mut call.read, &call.organization, name).await?;
-    let now = call.parts.app.now();
-    let no = with_times(&mut call.read, &environment, |at_time| {
-        expression.resolve(now, environment.snapshots, at_time)
-    })
-    .await?
-    .map_err(|error| {
-        let quoted = SnapshotRef::quoted(name, text);
-        AppError::missing(error.message(&call.organization.name, name, &quoted))
-    })?;
+    let (environment, no) = asked_for(&mut call).await?;
     let environment = Arc::new(environment);
     let app = Arc::clone(&call.parts.app);
     if let Some(version) = call.read.version() {
@@ -224,6 +216,25 @@ fn key(
         ),
         gzip: false,
     }
+}
+
+/// The environment and the snapshot that the path of a call names.
+pub(super) async fn asked_for(call: &mut ReadCall) -> Result<(Environment, SnapshotNo), AppError> {
+    let parts = Arc::clone(&call.parts);
+    let text = parts.param("snapshot_expression");
+    let name = parts.param("env_name");
+    let expression = SnapshotRef::parse(text).map_err(|error| AppError::bad(error.message()))?;
+    let environment = live_environment(&mut call.read, &call.organization, name).await?;
+    let now = parts.app.now();
+    let no = with_times(&mut call.read, &environment, |at_time| {
+        expression.resolve(now, environment.snapshots, at_time)
+    })
+    .await?
+    .map_err(|error| {
+        let quoted = SnapshotRef::quoted(name, text);
+        AppError::missing(error.message(&call.organization.name, name, &quoted))
+    })?;
+    Ok((environment, no))
 }
 
 /// The latest snapshot, where nothing has changed since it was last asked for.

@@ -1,14 +1,25 @@
 //! `get snapshot`.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::commands::moments;
-use crate::context::Context;
+use crate::commands::{moments, proofs};
+use crate::context::{Context, parse};
 use crate::grammar::command::{Arguments, Command};
-use crate::grammar::flag::{OUTPUT, TZ};
+use crate::grammar::flag::{Flag, OUTPUT, TZ};
 use crate::output::table::table as layout;
 use crate::output::time::seconds;
 use crate::output::value::{field, items, short_commit, text, text_or};
+
+const FLAGS: &[Flag] = &[
+    Flag::text(
+        "proof",
+        "[optional] A folder, made where it is missing, that the journal's entries about this snapshot, its artifacts' starts and their commits are written to, each with its receipt.",
+    ),
+    TZ,
+];
 
 /// The command.
 pub static COMMAND: Command = Command {
@@ -23,7 +34,7 @@ pub static COMMAND: Command = Command {
   @{2026-12-24T18:00:00}  what ran then, in UTC or in the zone of --tz
   @{2026-12-24}       what ran at the end of that day
   @{last thursday}, @{yesterday 18:00}, @{3 days ago}  the same in words",
-    flags: &[OUTPUT, &[TZ]],
+    flags: &[FLAGS, OUTPUT],
     run,
     ..Command::DEFAULT
 };
@@ -32,7 +43,67 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     let expression = moments::expression(context, context.argument(0))?;
     let (environment, reference) = split(&expression)?;
     let url = context.api(&["snapshots", context.org(), environment, &reference], &[]);
-    context.get_and_show(url, table)
+    let snapshot = context.get(url)?;
+    let proof = context.values.text("proof");
+    if !proof.is_empty() {
+        let url = context.api(
+            &[
+                "journal",
+                context.org(),
+                "snapshots",
+                environment,
+                &reference,
+            ],
+            &[],
+        );
+        let told = parse(&context.get(url)?)?;
+        let entries: BTreeSet<u64> = items(&told, "entries")
+            .iter()
+            .filter_map(Value::as_u64)
+            .collect();
+        proofs::write(context, Path::new(proof), &entries)?;
+    }
+    context.show(&snapshot, table)?;
+    if !context.is_compat() {
+        point_out(context, environment, &snapshot);
+    }
+    Ok(())
+}
+
+/// Says of what runs without provenance that it has the name of something known. A server that
+/// does not know of such things is not asked twice.
+fn point_out(context: &Context, environment: &str, snapshot: &[u8]) {
+    let Ok(snapshot) = parse(snapshot) else {
+        return;
+    };
+    let is_unknown = |artifact: &&Value| {
+        field(field(artifact, "annotation"), "now").as_f64() != Some(0.0)
+            && items(artifact, "flows").is_empty()
+    };
+    let (Some(index), true) = (
+        field(&snapshot, "index").as_u64(),
+        items(&snapshot, "artifacts")
+            .iter()
+            .any(|artifact| is_unknown(&artifact)),
+    ) else {
+        return;
+    };
+    let index = index.to_string();
+    let url = context.api(&["lookalikes", context.org(), environment, &index], &[]);
+    let Some(found) = context.get(url).ok().and_then(|body| parse(&body).ok()) else {
+        return;
+    };
+    for artifact in items(&found, "artifacts") {
+        let Some(known) = items(artifact, "known").first() else {
+            continue;
+        };
+        context.warn(format_args!(
+            "unknown provenance of {}: a known artifact has the same name, of flow {} and commit {}",
+            text(artifact, "name"),
+            text(known, "flow_name"),
+            short_commit(known, "git_commit"),
+        ));
+    }
 }
 
 /// The environment and what is sent as the reference: `-1` for the latest, else the separator and

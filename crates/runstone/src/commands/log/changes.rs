@@ -6,8 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::commands::admin::counted;
-use crate::commands::moments;
+use crate::commands::{moments, proofs};
 use crate::context::{Context, parse};
 use crate::grammar::command::Command;
 use crate::grammar::flag::{Flag, Kind, SINCE, TZ, UNTIL};
@@ -82,7 +81,12 @@ fn run(context: &mut Context) -> anyhow::Result<()> {
     found.check()?;
     let proof = context.values.text("proof");
     if !proof.is_empty() {
-        write_proofs(context, Path::new(proof), &found)?;
+        let entries: BTreeSet<u64> = found
+            .changes
+            .iter()
+            .filter_map(|change| change["entry"].as_u64())
+            .collect();
+        proofs::write(context, Path::new(proof), &entries)?;
     }
     match context.values.text("output") {
         "json" => {
@@ -417,42 +421,6 @@ fn line<const N: usize>(cells: [String; N]) -> String {
         })
         .collect();
     format!("{}\r\n", cells.join(","))
-}
-
-/// Writes each entry with its receipt, and the keys of the log.
-fn write_proofs(context: &Context, folder: &Path, found: &Changes) -> anyhow::Result<()> {
-    let failed = |path: &Path, error: &std::io::Error| {
-        anyhow::anyhow!("cannot write {}: {error}", path.display())
-    };
-    std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.join(name);
-        std::fs::write(&path, bytes).map_err(|error| failed(&path, &error))
-    };
-    let org = context.org();
-    let head = parse(&context.get(context.api(&["journal", org], &[]))?)?;
-    let keys: String = items(&head, "keys")
-        .iter()
-        .map(|key| format!("{}\n", text(key, "vkey")))
-        .collect();
-    write("keys", keys.as_bytes())?;
-    let entries: BTreeSet<u64> = found
-        .changes
-        .iter()
-        .filter_map(|change| change["entry"].as_u64())
-        .collect();
-    for index in &entries {
-        let index = index.to_string();
-        let fetch = |what: &str| context.get(context.api(&["journal", org, what, &index], &[]));
-        write(&format!("entry-{index}.json"), &fetch("entries")?)?;
-        write(&format!("entry-{index}.tlog-proof"), &fetch("receipts")?)?;
-    }
-    context.streams.err(&format!(
-        "{} written to {}\n",
-        counted(entries.len() as u64, "receipt", "receipts"),
-        folder.display()
-    ));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ impl Client<'_> {
         named_on_failure(line, || succeeded(&self.command(line).output().unwrap()))
     }
 
+    /// What is said beside the answer.
+    pub fn told(&self, line: &str) -> String {
+        String::from_utf8_lossy(&self.command(line).output().unwrap().stderr).into_owned()
+    }
+
     pub fn fails(&self, line: &str) -> String {
         named_on_failure(line, || failed(&self.command(line).output().unwrap()))
     }

@@ -6,6 +6,7 @@ mod concurrency;
 mod docker;
 mod flows;
 mod legacy;
+mod provenance;
 mod runs;
 mod story;
 
