@@ -3,12 +3,16 @@
 //! A command is complete: time, ids and random bytes are in it, so that deciding it again gives
 //! the same.
 
+mod control;
+mod custom_type;
 mod flow;
 mod legacy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::control::ControlAction;
+pub use self::custom_type::TypeAction;
 pub use self::flow::{
     Attest, FlowAction, GivenTemplate, PutFlow, PutTrail, RepoTold, ReportArtifact,
 };
@@ -122,6 +126,10 @@ pub enum Action {
     Flow(FlowAction),
     /// Something that clients older than trails ask for.
     Legacy(LegacyAction),
+    /// Something about custom types of attestation.
+    Type(TypeAction),
+    /// Something about controls.
+    Control(ControlAction),
     /// Record what runs.
     RecordReport(RecordReport),
     /// Journal what has been observed since the last entry of an environment.
@@ -376,6 +384,22 @@ pub enum Refusal {
     ArtifactMissingInTrail(Box<MissingInTrail>),
     #[error(transparent)]
     ArtifactMissingInFlow(Box<MissingInFlow>),
+    #[error("Custom attestation type '{name}' does not exist for org '{organization}'")]
+    TypeMissing { name: String, organization: String },
+    #[error("custom attestation type '{name}' has just got another version")]
+    TypeChangedMeanwhile { name: String },
+    #[error("Control '{identifier}' does not exist in organization '{organization}'")]
+    ControlMissing {
+        identifier: String,
+        organization: String,
+    },
+    #[error(
+        "A control with identifier '{identifier}' already exists in organization '{organization}'"
+    )]
+    ControlExists {
+        identifier: String,
+        organization: String,
+    },
     #[error("Repo '{name}' not found")]
     RepoMissing { name: String },
     #[error("trail '{name}' has just been told otherwise by somebody else")]

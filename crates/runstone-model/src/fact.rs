@@ -10,9 +10,13 @@ use crate::id::{Digest, Fingerprint, Micros};
 use crate::limit::Limits;
 use crate::role::Role;
 
+mod control;
+mod custom_type;
 mod flow;
 mod legacy;
 
+pub use control::*;
+pub use custom_type::*;
 pub use flow::*;
 pub use legacy::*;
 
@@ -80,6 +84,10 @@ ordinal!(
 ordinal!(
     /// A repository of code, numbered from 1 within its organization.
     RepoNo
+);
+ordinal!(
+    /// A control, numbered from 1 within its organization.
+    ControlNo
 );
 ordinal!(
     /// A custom type of attestation, numbered from 1 within its organization.

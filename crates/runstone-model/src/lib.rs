@@ -9,6 +9,7 @@ pub mod attestation;
 pub mod canonical;
 pub mod command;
 pub mod compliance;
+pub mod control;
 pub mod custom_type;
 pub mod decide;
 pub mod event;

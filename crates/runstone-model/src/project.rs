@@ -4,6 +4,8 @@
 //! journal, so that both give the same rows. It judges nothing: what was decided stands in the
 //! event.
 
+mod control;
+mod custom_type;
 mod erasure;
 mod flow;
 mod legacy;
@@ -139,8 +141,11 @@ pub fn needs(organization: OrganizationNo, entry: &Entry) -> Vec<crate::view::Fa
             keys.push(FactKey::Record(organization, Arc::clone(identity)));
         }
     }
-    if let Event::Flow(event) = &entry.event {
-        flow::needs(organization, event, &mut keys);
+    match &entry.event {
+        Event::Flow(event) => flow::needs(organization, event, &mut keys),
+        Event::Type(event) => custom_type::needs(organization, event, &mut keys),
+        Event::Control(event) => control::needs(organization, event, &mut keys),
+        _ => {}
     }
     keys
 }
@@ -190,6 +195,8 @@ pub fn project(
     match &entry.event {
         Event::Flow(event) => flow::project(&mut rows, entry, event)?,
         Event::Legacy(event) => legacy::project(&mut rows, entry, event),
+        Event::Type(event) => custom_type::project(&mut rows, entry, event)?,
+        Event::Control(event) => control::project(&mut rows, entry, event)?,
         event => project_event(&mut rows, event)?,
     }
     for (subject, _) in &entry.subjects {
@@ -303,6 +310,8 @@ fn preload(organization: OrganizationNo, entry: &Entry, view: &View) -> Result<(
         }
         Event::Flow(event) => flow::preload(organization, event, view)?,
         Event::Legacy(_) => {}
+        Event::Type(event) => custom_type::preload(organization, event, view)?,
+        Event::Control(event) => control::preload(organization, event, view)?,
         _ => {
             view.counters(organization)?;
         }
@@ -635,7 +644,9 @@ fn project_event(rows: &mut Rows, event: &Event) -> Result<(), Misfit> {
         | Event::KeyRotated { .. }
         | Event::ClockMovedBack { .. }
         | Event::Flow(_)
-        | Event::Legacy(_) => {}
+        | Event::Legacy(_)
+        | Event::Type(_)
+        | Event::Control(_) => {}
         Event::BodiesErased { bodies, .. } => {
             for (index, position, _) in bodies {
                 erasure::erase(rows, *index, *position)?;

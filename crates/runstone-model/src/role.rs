@@ -42,7 +42,7 @@ impl Role {
             | Right::Tag
             | Right::ChangeFlow
             | Right::Attest => self >= Self::Member,
-            Right::Administer => self == Self::Admin,
+            Right::ChangeControl | Right::Administer => self == Self::Admin,
         }
     }
 }
@@ -88,13 +88,15 @@ pub enum Right {
     ChangeFlow,
     /// Begin trails, report artifacts, attest.
     Attest,
+    /// Create, change, archive and tag controls.
+    ChangeControl,
     /// Manage people, keys and the organization.
     Administer,
 }
 
 impl Right {
     /// Every right, for generated tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Read,
         Self::PutEnvironment,
         Self::ReportSnapshot,
@@ -103,6 +105,7 @@ impl Right {
         Self::Tag,
         Self::ChangeFlow,
         Self::Attest,
+        Self::ChangeControl,
         Self::Administer,
     ];
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use crate::compliance::{State, TrailState};
 use crate::event::Subject;
 use crate::fact::{
-    AccountNo, ApiKey, Approval, Artifact, ArtifactNo, Attestation, Deployment, EntryIndex,
-    Environment, EnvironmentNo, Flow, FlowNaming, FlowNo, Identity, Membership, Organization,
-    OrganizationNo, PrivateBody, Record, RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount,
-    Snapshot, SnapshotNo, Span, Start, Telling, TemplateNo, TemplateRow, Trail, TrailNo, User,
-    UserNo,
+    AccountNo, ApiKey, Approval, Artifact, ArtifactNo, Attestation, Control, ControlNo,
+    ControlVersion, CustomType, Decided, Deployment, EntryIndex, Environment, EnvironmentNo, Flow,
+    FlowNaming, FlowNo, Identity, Membership, Organization, OrganizationNo, PrivateBody, Record,
+    RecordNo, Repo, RepoKey, RepoNo, Seen, ServiceAccount, Snapshot, SnapshotNo, Span, Start,
+    Telling, TemplateNo, TemplateRow, Trail, TrailNo, TypeNo, TypeVersionRow, User, UserNo,
 };
 use crate::id::{Digest, Fingerprint};
 use crate::role::Role;
@@ -89,6 +89,14 @@ pub enum FactKey {
     ArtifactIn(OrganizationNo, FlowNo, Fingerprint),
     /// The last number given out to things of a sort in a flow.
     LastIn(OrganizationNo, FlowNo, Counted),
+    /// [`CustomType`] by ordinal.
+    Type(OrganizationNo, TypeNo),
+    /// Its ordinal by name.
+    TypeNamed(OrganizationNo, String),
+    /// [`Control`] by ordinal.
+    Control(OrganizationNo, ControlNo),
+    /// Its ordinal by identifier.
+    ControlNamed(OrganizationNo, String),
 }
 
 /// What is numbered within a flow.
@@ -109,6 +117,8 @@ pub enum Numbered {
     Artifact,
     Attestation,
     Repo,
+    Type,
+    Control,
 }
 
 impl FactKey {
@@ -148,7 +158,11 @@ impl FactKey {
             | Self::Repo(no, _)
             | Self::RepoKnown(no, _)
             | Self::ArtifactIn(no, _, _)
-            | Self::LastIn(no, _, _) => *no,
+            | Self::LastIn(no, _, _)
+            | Self::Type(no, _)
+            | Self::TypeNamed(no, _)
+            | Self::Control(no, _)
+            | Self::ControlNamed(no, _) => *no,
         }
     }
 }
@@ -167,6 +181,8 @@ impl FactKey {
                 | Self::LastIn(..)
                 | Self::TrailState(..)
                 | Self::Repo(..)
+                | Self::Type(..)
+                | Self::Control(..)
         )
     }
 }
@@ -211,6 +227,10 @@ pub enum Fact {
     RepoKnown(RepoNo),
     ArtifactIn((ArtifactNo, TrailNo)),
     LastIn(u32),
+    Type(Arc<CustomType>),
+    TypeNamed(TypeNo),
+    Control(Arc<Control>),
+    ControlNamed(ControlNo),
 }
 
 /// The last ordinals given out in a log.
@@ -289,6 +309,12 @@ pub enum Row {
     Repo(Arc<Repo>),
     Approval(Arc<Approval>),
     Deployment(Arc<Deployment>),
+    Type(Arc<CustomType>),
+    TypeVersion(Arc<TypeVersionRow>),
+    Control(Arc<Control>),
+    ControlVersion(Arc<ControlVersion>),
+    /// An attestation decides about a control.
+    Decided(Arc<Decided>),
 }
 
 /// A fact was read that is not loaded.
@@ -468,6 +494,26 @@ impl View {
         /// The newest report of an artifact in a flow, and its trail.
         artifact_in, ArtifactIn, (ArtifactNo, TrailNo), (organization: OrganizationNo, flow: FlowNo, fingerprint: Fingerprint),
         FactKey::ArtifactIn(organization, flow, fingerprint)
+    );
+    reader!(
+        /// Custom type by ordinal.
+        custom_type, Type, Arc<CustomType>, (organization: OrganizationNo, no: TypeNo),
+        FactKey::Type(organization, no)
+    );
+    reader!(
+        /// Custom type's ordinal by name.
+        type_named, TypeNamed, TypeNo, (organization: OrganizationNo, name: &str),
+        FactKey::TypeNamed(organization, name.to_owned())
+    );
+    reader!(
+        /// Control by ordinal.
+        control, Control, Arc<Control>, (organization: OrganizationNo, no: ControlNo),
+        FactKey::Control(organization, no)
+    );
+    reader!(
+        /// Control's ordinal by identifier.
+        control_named, ControlNamed, ControlNo, (organization: OrganizationNo, identifier: &str),
+        FactKey::ControlNamed(organization, identifier.to_owned())
     );
     reader!(
         /// Verifier of the key with an id.
@@ -771,13 +817,38 @@ impl View {
                 ),
                 Fact::LastIn(deployment.no.0),
             ),
+            Row::Type(known) => {
+                self.raise(known.organization, Numbered::Type, known.no.0);
+                self.insert(
+                    FactKey::TypeNamed(known.organization, known.name.clone()),
+                    Fact::TypeNamed(known.no),
+                );
+                self.insert(
+                    FactKey::Type(known.organization, known.no),
+                    Fact::Type(Arc::clone(known)),
+                );
+            }
+            Row::Control(known) => {
+                self.raise(known.organization, Numbered::Control, known.no.0);
+                self.insert(
+                    FactKey::ControlNamed(known.organization, known.identifier.clone()),
+                    Fact::ControlNamed(known.no),
+                );
+                self.insert(
+                    FactKey::Control(known.organization, known.no),
+                    Fact::Control(Arc::clone(known)),
+                );
+            }
             Row::Snapshot(_)
             | Row::Start(_)
             | Row::Span(_)
             | Row::SpanEnded { .. }
             | Row::ArtifactState(..)
             | Row::FlowNaming(_)
-            | Row::Telling(_) => {}
+            | Row::Telling(_)
+            | Row::TypeVersion(_)
+            | Row::ControlVersion(_)
+            | Row::Decided(_) => {}
         }
     }
 }

@@ -161,7 +161,7 @@ pub struct Attest {
     pub repo: Option<RepoTold>,
     /// Of an override: the kind of what it overrides, as given.
     pub original_kind: Option<String>,
-    /// Of a custom type: the version it was judged by.
+    /// Of a custom type: the version that judged it, which must still be the newest.
     pub version: Option<u32>,
     /// Of a decision.
     pub control: Option<String>,

@@ -67,6 +67,8 @@ pub struct CreateType {
     pub name: TypeName,
     /// Free text.
     pub description: Option<String>,
+    /// Free text about the version.
+    pub comment: Option<String>,
     /// The new version.
     pub version: TypeVersion,
 }
@@ -82,6 +84,7 @@ const CREATE_TYPE: Members = Members {
     members: &[
         ("name", true, TYPE_NAME),
         ("description", false, Shape::Text),
+        ("comment", false, Shape::Text),
         (
             "evaluator",
             false,
@@ -163,6 +166,7 @@ fn created(mut object: Map<String, Value>, schema: Option<Value>) -> Option<Crea
     Some(CreateType {
         name: TypeName::parse(&take::text(&mut object, "name")?).ok()?,
         description: take::text(&mut object, "description"),
+        comment: take::text(&mut object, "comment"),
         version: TypeVersion {
             schema,
             ..TypeVersion::of(&object)

@@ -1,6 +1,7 @@
 //! JSON Schema over values whose every use is charged.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, Node, NodeIdentity, Object};
@@ -197,6 +198,7 @@ impl Schema {
         }
         jsonschema::meta::validate(schema)
             .map_err(|error| format!("Invalid JSON Schema: {}", shown(&error)))?;
+        Endless::refuse(schema)?;
         let mut stepped = schema.clone();
         mark(&mut stepped)?;
         jsonschema::options_for::<Charged>()
@@ -258,6 +260,120 @@ const PLAIN: &[&str] = &[
 
 /// Keywords whose schemas apply to the same value, where `true` and `false` would cost nothing.
 const IN_PLACE: &[&str] = &["allOf", "anyOf", "oneOf", "not", "if", "then", "else"];
+
+/// Looks for schemas that refer to themselves without ever going on to a part of the value: such a
+/// schema says nothing, and the library lets everything pass it.
+struct Endless<'s> {
+    root: &'s Value,
+    /// Schemas that were looked at; false while their references are followed.
+    seen: HashMap<*const Value, bool>,
+}
+
+impl<'s> Endless<'s> {
+    fn refuse(root: &'s Value) -> Result<(), String> {
+        let seen = HashMap::new();
+        Self { root, seen }.within(root, root)
+    }
+
+    /// Every schema within `value`, which lies in the resource `base`.
+    fn within(&mut self, value: &'s Value, base: &'s Value) -> Result<(), String> {
+        match value {
+            Value::Object(members) => {
+                let base = own_base(value, base);
+                self.follow(value, base)?;
+                members
+                    .iter()
+                    .filter(|(keyword, _)| !PLAIN.contains(&keyword.as_str()))
+                    .try_for_each(|(_, value)| self.within(value, base))
+            }
+            Value::Array(items) => items.iter().try_for_each(|item| self.within(item, base)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The schemas that apply to the same value as `schema`.
+    fn follow(&mut self, schema: &'s Value, base: &'s Value) -> Result<(), String> {
+        let Value::Object(members) = schema else {
+            return Ok(());
+        };
+        let base = own_base(schema, base);
+        let place = std::ptr::from_ref(schema);
+        match self.seen.insert(place, false) {
+            None => {}
+            Some(true) => {
+                self.seen.insert(place, true);
+                return Ok(());
+            }
+            Some(false) => {
+                return Err("Invalid JSON Schema: it refers to itself without end".to_owned());
+            }
+        }
+        for keyword in IN_PLACE {
+            match members.get(*keyword) {
+                Some(Value::Array(items)) => {
+                    items.iter().try_for_each(|item| self.follow(item, base))?;
+                }
+                Some(schema) => self.follow(schema, base)?,
+                None => {}
+            }
+        }
+        if let Some(Value::Object(map)) = members.get("dependentSchemas") {
+            map.values().try_for_each(|item| self.follow(item, base))?;
+        }
+        for keyword in ["$ref", "$dynamicRef", "$recursiveRef"] {
+            if let Some(Value::String(target)) = members.get(keyword)
+                && let Some((target, base)) = self.target(target, base)
+            {
+                self.follow(target, base)?;
+            }
+        }
+        self.seen.insert(place, true);
+        Ok(())
+    }
+
+    /// The schema that a reference leads to, and its resource; none if it is named otherwise than
+    /// by its place or an anchor.
+    fn target(&self, target: &str, base: &'s Value) -> Option<(&'s Value, &'s Value)> {
+        let (resource, fragment) = target.split_once('#').unwrap_or((target, ""));
+        let base = match resource {
+            "" => base,
+            name => find(self.root, &|members| {
+                members.get("$id").and_then(Value::as_str) == Some(name)
+            })?,
+        };
+        if fragment.is_empty() || fragment.starts_with('/') {
+            return base.pointer(fragment).map(|found| (found, base));
+        }
+        let found = find(base, &|members| {
+            ["$anchor", "$dynamicAnchor"]
+                .iter()
+                .any(|name| members.get(*name).and_then(Value::as_str) == Some(fragment))
+        })?;
+        Some((found, base))
+    }
+}
+
+/// The resource that `schema` lies in: itself, if it has a name of its own.
+fn own_base<'s>(schema: &'s Value, base: &'s Value) -> &'s Value {
+    if schema.get("$id").is_some_and(Value::is_string) {
+        schema
+    } else {
+        base
+    }
+}
+
+/// The first schema within `value` whose members are as wanted.
+fn find<'s>(value: &'s Value, wanted: &impl Fn(&Map<String, Value>) -> bool) -> Option<&'s Value> {
+    match value {
+        Value::Object(members) if wanted(members) => Some(value),
+        Value::Object(members) => members
+            .iter()
+            .filter(|(keyword, _)| !PLAIN.contains(&keyword.as_str()))
+            .find_map(|(_, value)| find(value, wanted)),
+        Value::Array(items) => items.iter().find_map(|item| find(item, wanted)),
+        _ => None,
+    }
+}
 
 /// Puts [`STEP`] into every schema that can be reached, so that none is looked at for nothing:
 /// references and combinations alone could multiply without ever touching the value.

@@ -490,11 +490,45 @@ fn schemas_that_multiply_are_stopped() {
 }
 
 #[test]
-fn a_schema_that_refers_to_itself_alone_ends() {
-    let schema = json!({"$ref": "#"});
-    // Refused or stopped: either will do, as long as it ends.
-    if let Ok(compiled) = of(&schema, &["true"]) {
-        let _ = compiled.evaluate(&json!(1), Micros(0));
+fn a_schema_that_says_nothing_but_itself_is_refused() {
+    for schema in [
+        json!({"$ref": "#"}),
+        json!({"allOf": [{"$ref": "#"}]}),
+        json!({"not": {"$ref": "#"}}),
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"anyOf": [true, {"$ref": "#/$defs/b"}]}, "b": {"$ref": "#/$defs/a"}}}),
+        json!({"properties": {"x": {"$ref": "#/properties/x"}}}),
+        json!({"$defs": {"a": {"$anchor": "here", "oneOf": [{"$ref": "#here"}]}}}),
+        json!({"$ref": "other", "$defs": {"a": {"$id": "other", "if": {"$ref": "#"}}}}),
+        json!({"dependentSchemas": {"a": {"$ref": "#"}}}),
+    ] {
+        let errors = of(&schema, &["true"]).err().unwrap_or_default();
+        let found = errors.0.get(SCHEMA_PART).cloned().unwrap_or_default();
+        assert!(found.contains("without end"), "{schema}: {errors:?}");
+    }
+    // Going on to a part of the value ends with the value.
+    let data = json!({"child": {"child": {}}});
+    for (schema, expected) in [
+        (
+            json!({"properties": {"child": {"$ref": "#"}}, "required": ["child"]}),
+            false,
+        ),
+        (
+            json!({"properties": {"child": {"$ref": "#/$defs/node"}}, "$defs": {"node": {"type": "object", "additionalProperties": {"$ref": "#/$defs/node"}}}}),
+            true,
+        ),
+        (
+            json!({"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}], "$defs": {"a": {"type": "object"}}}),
+            true,
+        ),
+        (json!({"const": {"$ref": "#"}}), false),
+        (json!({"not": {"enum": [{"$ref": "#"}]}}), true),
+    ] {
+        let compiled = of(&schema, &["true"]).unwrap_or_else(|e| panic!("{schema}: {e}"));
+        assert_eq!(
+            compiled.evaluate(&data, Micros(0)).is_compliant,
+            expected,
+            "{schema}"
+        );
     }
 }
 

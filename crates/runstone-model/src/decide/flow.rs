@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Deciding, Stop};
+use crate::attestation::kind::CUSTOM;
 use crate::command::{
     Attest, FlowAction, GivenTemplate, MissingInTrail, PutFlow, PutTrail, Refusal, Reply, RepoTold,
     ReportArtifact,
@@ -105,7 +106,7 @@ impl Deciding<'_> {
             .ok_or_else(missing)?)
     }
 
-    fn next(&self, of: Numbered) -> Result<u32, Stop> {
+    pub(super) fn next(&self, of: Numbered) -> Result<u32, Stop> {
         let made = self
             .entries
             .iter()
@@ -590,6 +591,13 @@ impl Deciding<'_> {
             binding,
             at: self.at,
         }));
+        let version = match attest.kind.strip_prefix(CUSTOM) {
+            Some(name) => Some(self.judged_by(name, attest.version)?),
+            None => match &attest.control {
+                Some(control) => self.control_version(control)?,
+                None => None,
+            },
+        };
         let content = self.content(&attest.content);
         self.append(
             Subject::Trail(trail.no),
@@ -605,7 +613,7 @@ impl Deciding<'_> {
                 repo,
                 overrides,
                 original_kind: attest.original_kind.clone(),
-                version: attest.version,
+                version,
                 control: attest.control.clone(),
                 content,
                 attachment: attest.attachment.clone(),

@@ -3,6 +3,8 @@
 //! Pure and total: the same command on the same facts decides the same. A fact that is not
 //! loaded stops the decision with its name; nothing is assumed.
 
+mod control;
+mod custom_type;
 mod environments;
 mod erasure;
 mod flow;
@@ -75,6 +77,8 @@ pub fn right_of(action: &Action) -> Right {
             }
         },
         Action::Legacy(_) => Right::Attest,
+        Action::Type(_) => Right::ChangeFlow,
+        Action::Control(_) => Right::ChangeControl,
         Action::RecordReport(_) => Right::ReportSnapshot,
         Action::RecordObservation { .. }
         | Action::ShareSeen(_)
@@ -277,6 +281,8 @@ impl Deciding<'_> {
             } => self.tag(environment, set, remove)?,
             Action::Flow(action) => self.flow_action(action)?,
             Action::Legacy(action) => self.legacy_action(action)?,
+            Action::Type(action) => self.type_action(action)?,
+            Action::Control(action) => self.control_action(action)?,
             Action::RecordReport(report) => self.record_report(report, &mut seen)?,
             Action::RecordObservation {
                 environment,

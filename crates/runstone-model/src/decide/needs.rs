@@ -1,9 +1,12 @@
 //! Which facts a command reads, as far as they can be told before it is decided.
 
-use crate::command::{Action, Command, FlowAction, RepoTold};
+use crate::attestation::kind::CUSTOM;
+use crate::command::{Action, Attest, Command, ControlAction, FlowAction, RepoTold, TypeAction};
 use crate::decide::reports::difference;
 use crate::event::Subject;
-use crate::fact::{EnvironmentNo, FlowNo, HISTORY, OrganizationNo, Principal, SERVER};
+use crate::fact::{
+    ControlNo, EnvironmentNo, FlowNo, HISTORY, OrganizationNo, Principal, SERVER, TypeNo,
+};
 use crate::view::{FactKey, Numbered, View};
 
 /// The facts `command` reads that `view` lacks, as far as they can be told from what it has.
@@ -119,6 +122,24 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         }
         Action::Flow(action) => flow_needs(organization, action, view, keys),
         Action::Legacy(action) => super::legacy::needs(organization, action, view, keys),
+        Action::Type(TypeAction::Put { name, .. } | TypeAction::Archive { name }) => {
+            keys.push(FactKey::Last(organization, Numbered::Type));
+            if let Some(no) = type_needs(organization, name, view, keys) {
+                keys.push(FactKey::Subject(organization, Subject::Type(no)));
+            }
+        }
+        Action::Control(
+            ControlAction::Create { identifier, .. }
+            | ControlAction::Change { identifier, .. }
+            | ControlAction::Archive { identifier }
+            | ControlAction::Restore { identifier }
+            | ControlAction::Tag { identifier, .. },
+        ) => {
+            keys.push(FactKey::Last(organization, Numbered::Control));
+            if let Some(no) = control_needs(organization, identifier, view, keys) {
+                keys.push(FactKey::Subject(organization, Subject::Control(no)));
+            }
+        }
         Action::RecordObservation { environment, .. } => {
             keys.push(FactKey::Environment(organization, *environment));
             keys.push(FactKey::Seen(organization, *environment));
@@ -186,6 +207,44 @@ fn collect_needs(command: &Command, view: &View, keys: &mut Vec<FactKey>) -> Opt
         }
     }
     Some(())
+}
+
+fn type_needs(
+    organization: OrganizationNo,
+    name: &str,
+    view: &View,
+    keys: &mut Vec<FactKey>,
+) -> Option<TypeNo> {
+    keys.push(FactKey::TypeNamed(organization, name.to_owned()));
+    let no = view.type_named(organization, name).ok()??;
+    keys.push(FactKey::Type(organization, no));
+    Some(no)
+}
+
+fn control_needs(
+    organization: OrganizationNo,
+    identifier: &str,
+    view: &View,
+    keys: &mut Vec<FactKey>,
+) -> Option<ControlNo> {
+    keys.push(FactKey::ControlNamed(organization, identifier.to_owned()));
+    let no = view.control_named(organization, identifier).ok()??;
+    keys.push(FactKey::Control(organization, no));
+    Some(no)
+}
+
+/// What an attestation is judged by, or decides about.
+fn judgement_needs(
+    organization: OrganizationNo,
+    attest: &Attest,
+    view: &View,
+    keys: &mut Vec<FactKey>,
+) {
+    if let Some(name) = attest.kind.strip_prefix(CUSTOM) {
+        type_needs(organization, name, view, keys);
+    } else if let Some(control) = &attest.control {
+        control_needs(organization, control, view, keys);
+    }
 }
 
 /// The same for flows and what is in them.
@@ -271,6 +330,7 @@ fn flow_needs(
         }
         FlowAction::Attest(attest) => {
             repo(attest.repo.as_ref(), keys);
+            judgement_needs(organization, attest, view, keys);
             keys.push(FactKey::Last(organization, Numbered::Attestation));
             trail(&attest.flow, &attest.trail, keys);
         }

@@ -12,8 +12,8 @@ use super::json::{
     role, text, text_or_empty,
 };
 use super::{
-    Body, Effects, Event, FlowEvent, KeySecret, LegacyEvent, Salt, Settings, Stored, Text,
-    Unreadable, Verifier,
+    Body, ControlEvent, Effects, Event, FlowEvent, KeySecret, LegacyEvent, Salt, Settings, Stored,
+    Text, TypeEvent, Unreadable, Verifier,
 };
 use crate::fact::{AccountNo, EnvironmentNo, OrganizationKind, OrganizationNo, UserNo};
 use crate::id::Digest;
@@ -497,6 +497,8 @@ impl Event {
             ),
             Self::Flow(event) => event.encode(),
             Self::Legacy(event) => event.encode(),
+            Self::Type(event) => event.encode(),
+            Self::Control(event) => event.encode(),
         }
     }
 
@@ -780,15 +782,26 @@ impl Event {
                     salt,
                 }
             }
-            other => {
-                if let Some(event) = FlowEvent::decode(other, data, bodies)? {
-                    Self::Flow(event)
-                } else if let Some(event) = LegacyEvent::decode(other, data, bodies)? {
-                    Self::Legacy(event)
-                } else {
-                    return Err(bad(format!("unknown event '{other}'")));
-                }
-            }
+            other => Self::decode_family(other, data, bodies)?
+                .ok_or_else(|| bad(format!("unknown event '{other}'")))?,
         })
+    }
+
+    /// An event of one of the families; none if none has such a name.
+    fn decode_family(
+        kind: &str,
+        data: &Value,
+        bodies: &[Option<Arc<[u8]>>],
+    ) -> Result<Option<Self>, Unreadable> {
+        if let Some(event) = FlowEvent::decode(kind, data, bodies)? {
+            return Ok(Some(Self::Flow(event)));
+        }
+        if let Some(event) = LegacyEvent::decode(kind, data, bodies)? {
+            return Ok(Some(Self::Legacy(event)));
+        }
+        if let Some(event) = TypeEvent::decode(kind, data, bodies)? {
+            return Ok(Some(Self::Type(event)));
+        }
+        Ok(ControlEvent::decode(kind, data, bodies)?.map(Self::Control))
     }
 }

@@ -38,8 +38,10 @@ pub enum Field {
     Name,
     /// E-mail address of a user.
     Email,
-    /// Values of tags of an environment.
+    /// Values of tags.
     TagValues,
+    /// What was said of a version.
+    Comment,
     /// Why something was done.
     Reason,
     /// Verifier of the key with this id.
@@ -48,7 +50,8 @@ pub enum Field {
     KeyDescription(String),
     /// What a trail was told of itself.
     Told(Member),
-    /// Everything in a report of an artifact or an attestation that is no name, digest or count.
+    /// Everything in a report of an artifact or an attestation that is no name, digest or count;
+    /// everything that a control says.
     Content,
     /// Text together with data that the log cannot be replayed without, as the first versions of
     /// some events kept it.
@@ -63,6 +66,7 @@ impl Field {
             Self::Name => "name".to_owned(),
             Self::Email => "email".to_owned(),
             Self::TagValues => "tag-values".to_owned(),
+            Self::Comment => "comment".to_owned(),
             Self::Reason => "reason".to_owned(),
             Self::Verifier(key) => format!("verifier:{key}"),
             Self::KeyDescription(key) => format!("key-description:{key}"),
@@ -84,6 +88,7 @@ impl Field {
                 "name" => Self::Name,
                 "email" => Self::Email,
                 "tag-values" => Self::TagValues,
+                "comment" => Self::Comment,
                 "reason" => Self::Reason,
                 "content" => Self::Content,
                 "mixed" => Self::Mixed,
@@ -129,6 +134,8 @@ impl Event {
             | Self::OrganizationClosed { .. } => vec![(0, Field::Reason)],
             Self::Flow(event) => event.private_bodies(),
             Self::Legacy(event) => event.private_bodies(),
+            Self::Type(event) => event.private_bodies(),
+            Self::Control(event) => event.private_bodies(),
             Self::EnvironmentTaggedV2 { .. }
             | Self::OrganizationLimited { .. }
             | Self::RoleGranted { .. }

@@ -324,7 +324,8 @@ pub enum FlowEvent {
         repo: Option<RepoNo>,
         overrides: Option<AttestationNo>,
         original_kind: Option<String>,
-        /// Of a custom type.
+        /// Of a custom type: the version that judged it. Of a decision: the version that the
+        /// control had then.
         version: Option<u32>,
         /// Of a decision.
         control: Option<String>,

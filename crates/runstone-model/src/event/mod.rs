@@ -7,6 +7,8 @@
 //! the old one still reads.
 
 mod code;
+mod control;
+mod custom_type;
 mod effects;
 mod erasable;
 mod flow;
@@ -22,14 +24,16 @@ use serde_json::Value;
 use self::json::{bad, digest, digests, text};
 use crate::canonical;
 use crate::fact::{
-    AccountNo, EntryIndex, EnvironmentNo, FlowNo, OrganizationKind, OrganizationNo, RepoNo,
-    SnapshotNo, TrailNo, UserNo,
+    AccountNo, ControlNo, EntryIndex, EnvironmentNo, FlowNo, OrganizationKind, OrganizationNo,
+    RepoNo, SnapshotNo, TrailNo, TypeNo, UserNo,
 };
 use crate::id::{Digest, Micros};
 use crate::limit::Limits;
 use crate::name::EnvironmentKind;
 use crate::role::Role;
 
+pub use self::control::ControlEvent;
+pub use self::custom_type::TypeEvent;
 pub use self::effects::{ELEMENT_BODY_BYTES_MAX, Effects, Part, Places};
 pub use self::erasable::{Field, Text, Verifier};
 pub use self::flow::{
@@ -98,6 +102,10 @@ pub enum Subject {
     Trail(TrailNo),
     /// A repository.
     Repo(RepoNo),
+    /// A custom type of attestation.
+    Type(TypeNo),
+    /// A control.
+    Control(ControlNo),
     /// The log itself.
     Log,
 }
@@ -113,6 +121,8 @@ impl Subject {
             Self::Flow(no) => format!("flow:{}", no.0),
             Self::Trail(no) => format!("trail:{}", no.0),
             Self::Repo(no) => format!("repo:{}", no.0),
+            Self::Type(no) => format!("type:{}", no.0),
+            Self::Control(no) => format!("control:{}", no.0),
             Self::Log => "log:0".to_owned(),
         }
     }
@@ -129,6 +139,8 @@ impl Subject {
             "flow" => Some(Self::Flow(FlowNo(no))),
             "trail" => Some(Self::Trail(TrailNo(no))),
             "repo" => Some(Self::Repo(RepoNo(no))),
+            "type" => Some(Self::Type(TypeNo(no))),
+            "control" => Some(Self::Control(ControlNo(no))),
             "log" if no == 0 => Some(Self::Log),
             _ => None,
         }
@@ -435,6 +447,8 @@ pub enum Event {
     },
     Flow(FlowEvent),
     Legacy(LegacyEvent),
+    Type(TypeEvent),
+    Control(ControlEvent),
 }
 
 /// An entry ready to be placed in a log.

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Misfit, Rows};
-use crate::event::{Entry, Event, Field, FlowEvent, Subject};
+use crate::control::ControlTexts;
+use crate::event::{ControlEvent, Entry, Event, Field, FlowEvent, Subject};
 use crate::fact::{
-    ApiKey, EntryIndex, Environment, Flow, Organization, OrganizationNo, PrivateBody,
-    ServiceAccount, User,
+    ApiKey, Control, CustomType, EntryIndex, Environment, Flow, Organization, OrganizationNo,
+    PrivateBody, ServiceAccount, User,
 };
 use crate::view::{Need, Row, View};
 
@@ -30,6 +31,7 @@ pub(super) fn note(rows: &mut Rows, entry: &Entry) {
         match field {
             Field::Description | Field::Name | Field::Email => shown.push(field.to_text()),
             Field::TagValues
+            | Field::Comment
             | Field::Reason
             | Field::Verifier(_)
             | Field::KeyDescription(_)
@@ -54,7 +56,8 @@ pub(super) fn note(rows: &mut Rows, entry: &Entry) {
         Event::EnvironmentChanged { .. } => shown.push(Field::Description.to_text()),
         Event::EnvironmentTagged { set, .. } => shown.extend(set.keys().map(|key| tag_name(key))),
         Event::EnvironmentTaggedV2 { set, .. }
-        | Event::Flow(FlowEvent::Tagged { set, .. } | FlowEvent::RepoTagged { set, .. }) => {
+        | Event::Flow(FlowEvent::Tagged { set, .. } | FlowEvent::RepoTagged { set, .. })
+        | Event::Control(ControlEvent::Tagged { set, .. }) => {
             shown.extend(set.keys().map(|key| tag_name(key)));
         }
         _ => {}
@@ -94,6 +97,9 @@ pub(super) fn preload(
                 Subject::Repo(no) => view
                     .repo(organization, no)?
                     .map(|known| known.tags.keys().cloned().collect()),
+                Subject::Control(no) => view
+                    .control(organization, no)?
+                    .map(|known| known.tags.keys().cloned().collect()),
                 _ => None,
             }
             .unwrap_or_default();
@@ -102,7 +108,7 @@ pub(super) fn preload(
             }
         }
         // What trails, artifacts and attestations tell stands in the bodies alone.
-        Field::Reason | Field::Told(_) | Field::Content | Field::Mixed => {}
+        Field::Comment | Field::Reason | Field::Told(_) | Field::Content | Field::Mixed => {}
     }
     match body.subject {
         Subject::Organization(no) => {
@@ -122,6 +128,12 @@ pub(super) fn preload(
         }
         Subject::Repo(no) => {
             view.repo(organization, no)?;
+        }
+        Subject::Type(no) => {
+            view.custom_type(organization, no)?;
+        }
+        Subject::Control(no) => {
+            view.control(organization, no)?;
         }
         Subject::Trail(_) | Subject::Log => {}
     }
@@ -169,7 +181,23 @@ pub(super) fn erase(rows: &mut Rows, entry: EntryIndex, position: u32) -> Result
                 })));
             }
         }
-        Field::Reason | Field::Told(_) | Field::Content | Field::Mixed => {}
+        Field::Content => erase_content(rows, &body)?,
+        Field::Comment | Field::Reason | Field::Told(_) | Field::Mixed => {}
+    }
+    Ok(())
+}
+
+/// What trails, artifacts and attestations tell stands in the bodies alone; what the newest version
+/// of a control says is shown.
+fn erase_content(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
+    if let Subject::Control(no) = body.subject {
+        let known = rows.control(no)?;
+        if known.told_by == body.entry {
+            rows.put(Row::Control(Arc::new(Control {
+                texts: ControlTexts::default(),
+                ..known
+            })));
+        }
     }
     Ok(())
 }
@@ -195,6 +223,13 @@ fn erase_text(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
             let known = rows.flow(no)?;
             rows.put(Row::Flow(Arc::new(Flow {
                 description: String::new(),
+                ..known
+            })));
+        }
+        (Subject::Type(no), Field::Description) => {
+            let known = rows.custom_type(no)?;
+            rows.put(Row::Type(Arc::new(CustomType {
+                description: None,
                 ..known
             })));
         }
@@ -251,6 +286,11 @@ fn erase_tags(rows: &mut Rows, body: &PrivateBody) -> Result<(), Misfit> {
             let mut known = rows.repo(no)?;
             erase_values(rows, body, &mut known.tags)?;
             rows.put(Row::Repo(Arc::new(known)));
+        }
+        Subject::Control(no) => {
+            let mut known = rows.control(no)?;
+            erase_values(rows, body, &mut known.tags)?;
+            rows.put(Row::Control(Arc::new(known)));
         }
         subject => {
             return Err(rows.contradiction(format!("{} has no tags", subject.to_text())));

@@ -7,8 +7,8 @@ use super::{Misfit, Rows};
 use crate::compliance::{State, TrailFact, TrailState};
 use crate::event::{Entry, FlowEvent, NewTemplate, TemplateText, Verdicts};
 use crate::fact::{
-    Artifact, Attestation, EntryIndex, Flow, FlowNaming, FlowNo, Member, OrganizationNo, Repo,
-    RepoNo, Telling, TemplateNo, TemplateRow, Trail, TrailNo,
+    Artifact, Attestation, Decided, EntryIndex, Flow, FlowNaming, FlowNo, Member, OrganizationNo,
+    Repo, RepoNo, Telling, TemplateNo, TemplateRow, Trail, TrailNo,
 };
 use crate::id::Micros;
 use crate::template::{Template, TemplateErrors};
@@ -143,7 +143,7 @@ impl Rows<'_> {
     }
 }
 
-fn set_tags(
+pub(super) fn set_tags(
     tags: &mut BTreeMap<String, String>,
     set: &BTreeMap<String, Option<String>>,
     removed: &[String],
@@ -308,6 +308,8 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
             original_kind,
             attachment,
             verdicts,
+            version,
+            control,
             ..
         } => {
             let trail = rows.trail(*trail)?;
@@ -333,6 +335,14 @@ pub(super) fn project(rows: &mut Rows, entry: &Entry, event: &FlowEvent) -> Resu
             };
             follow(rows, trail.no, attestation.to_fact());
             rows.put(Row::Attestation(Arc::new(attestation)));
+            if let Some(control) = control {
+                rows.put(Row::Decided(Arc::new(Decided {
+                    organization: rows.organization,
+                    control: control.clone(),
+                    attestation: *no,
+                    version: *version,
+                })));
+            }
             report(rows, trail, *repo, verdicts)?;
         }
     }

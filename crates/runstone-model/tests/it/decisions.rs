@@ -18,15 +18,15 @@ use runstone_model::view::{Fact, FactKey, View};
 
 /// Logs in memory, and the facts that follow from them.
 #[derive(Default)]
-struct World {
-    view: View,
-    logs: BTreeMap<OrganizationNo, Vec<Entry>>,
+pub struct World {
+    pub view: View,
+    pub logs: BTreeMap<OrganizationNo, Vec<Entry>>,
     salts: u8,
 }
 
 impl World {
     /// A world with the organization `acme`, an administrator's key and a member's.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut world = Self::default();
         world.server(Action::PutOrganization {
             id: "0123456789abcdef".to_owned(),
@@ -52,7 +52,7 @@ impl World {
         world
     }
 
-    fn submit(
+    pub fn submit(
         &mut self,
         caller: Caller,
         organization: &str,
@@ -114,7 +114,7 @@ impl World {
         self.submit(Caller::System("test"), "", action).unwrap()
     }
 
-    fn acme(&mut self, action: Action) -> Reply {
+    pub fn acme(&mut self, action: Action) -> Reply {
         self.submit(Caller::System("test"), "acme", action).unwrap()
     }
 
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// The private bodies of a log's last entry.
-    fn last(&self, organization: OrganizationNo) -> Vec<(u64, u32, Digest)> {
+    pub fn last(&self, organization: OrganizationNo) -> Vec<(u64, u32, Digest)> {
         let log = &self.logs[&organization];
         let entry = log.last().unwrap();
         let bodies = entry.encode().1;
@@ -138,7 +138,7 @@ impl World {
             .collect()
     }
 
-    fn erase(&mut self, caller: &str, bodies: &[(u64, u32, Digest)]) -> Result<Reply, Refusal> {
+    pub fn erase(&mut self, caller: &str, bodies: &[(u64, u32, Digest)]) -> Result<Reply, Refusal> {
         self.submit(
             Caller::Key(key(caller).verifier),
             "acme",
@@ -156,7 +156,7 @@ impl World {
     }
 }
 
-fn key(user: &str) -> NewKey {
+pub fn key(user: &str) -> NewKey {
     NewKey {
         id: format!("id-of-{user}"),
         verifier: Digest::of(user.as_bytes()),
@@ -177,7 +177,7 @@ fn put(name: &str) -> Action {
     })
 }
 
-const ACME: OrganizationNo = OrganizationNo(1);
+pub const ACME: OrganizationNo = OrganizationNo(1);
 
 #[test]
 fn an_erased_description_is_empty_and_settings_stay() {

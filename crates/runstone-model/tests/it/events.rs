@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use runstone_model::compliance::State;
 use runstone_model::event::{
-    Actor, Attachment, Claim, Content, ENTRY_BYTES_MAX, ERASED_BODIES_MAX, Effects, Entry, Event,
-    FlowEvent, KeySecret, LegacyEvent, NewTemplate, Settings, Subject, TemplateText, Text,
-    Verdicts, Verifier,
+    Actor, Attachment, Claim, Content, ControlEvent, ENTRY_BYTES_MAX, ERASED_BODIES_MAX, Effects,
+    Entry, Event, FlowEvent, KeySecret, LegacyEvent, NewTemplate, Settings, Subject, TemplateText,
+    Text, TypeEvent, Verdicts, Verifier,
 };
 use runstone_model::fact::{
-    AccountNo, ApprovalNo, ApprovalState, ArtifactNo, AttestationNo, DeploymentNo, EnvironmentNo,
-    FlowNo, Identity, Member, OrganizationKind, OrganizationNo, RepoNo, TemplateNo, TrailNo,
-    UserNo, Visibility,
+    AccountNo, ApprovalNo, ApprovalState, ArtifactNo, AttestationNo, ControlNo, DeploymentNo,
+    EnvironmentNo, FlowNo, Identity, Member, OrganizationKind, OrganizationNo, RepoNo, TemplateNo,
+    TrailNo, TypeNo, UserNo, Visibility,
 };
 use runstone_model::id::{Commit, Digest, Fingerprint, Micros};
 use runstone_model::limit::{Limit, Limited, Limits};
@@ -344,6 +344,16 @@ fn events() -> Vec<(Subject, Event)> {
             .map(|(subject, event)| (subject, Event::Flow(event))),
     )
     .chain(legacy_events())
+    .chain(
+        type_events()
+            .into_iter()
+            .map(|event| (Subject::Type(TypeNo(2)), Event::Type(event))),
+    )
+    .chain(
+        control_events()
+            .into_iter()
+            .map(|event| (Subject::Control(ControlNo(3)), Event::Control(event))),
+    )
     .collect()
 }
 
@@ -386,6 +396,67 @@ fn legacy_events() -> Vec<(Subject, Event)> {
     .into_iter()
     .map(|event| (Subject::Trail(TrailNo(3)), event))
     .collect()
+}
+
+fn type_events() -> Vec<TypeEvent> {
+    let no = TypeNo(2);
+    let definition = r#"{"type_schema":{"type":"object","minProperties":1},"evaluator":{"content_type":"jq","rules":[".age > 21.5"]},"summary":null}"#;
+    vec![
+        TypeEvent::Versioned {
+            no,
+            name: "person".to_owned(),
+            version: 1,
+            definition: definition.into(),
+            description: Some(text(1, "of a type")),
+            comment: Some(text(2, "on a version")),
+        },
+        TypeEvent::Versioned {
+            no,
+            name: "person".to_owned(),
+            version: 2,
+            definition: definition.into(),
+            description: None,
+            comment: Some(text(2, "on a version")),
+        },
+        TypeEvent::Archived { no },
+        TypeEvent::Restored { no },
+    ]
+}
+
+fn control_events() -> Vec<ControlEvent> {
+    let no = ControlNo(3);
+    let texts = || {
+        content(
+            4,
+            &format!("{{\"description\":null,\"links\":{{\"a\":\"{MARK}\"}},\"name\":\"{MARK}\"}}"),
+        )
+    };
+    vec![
+        ControlEvent::Created {
+            no,
+            identifier: "SDLC-1".to_owned(),
+            texts: texts(),
+        },
+        ControlEvent::Changed {
+            no,
+            version: 2,
+            texts: texts(),
+        },
+        ControlEvent::Archived { no },
+        ControlEvent::Restored { no },
+        ControlEvent::Tagged {
+            no,
+            set: BTreeMap::from([("team".to_owned(), Some(format!("{MARK} red")))]),
+            removed: vec!["old".to_owned()],
+            salt: [3; 32],
+        },
+        ControlEvent::Tagged {
+            no,
+            set: BTreeMap::new(),
+            removed: vec!["team".to_owned()],
+            salt: [0; 32],
+        },
+    ]
 }
 
 fn flow_events() -> Vec<(Subject, FlowEvent)> {

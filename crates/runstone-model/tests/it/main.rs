@@ -4,5 +4,6 @@
 
 mod bodies;
 mod decisions;
+mod definitions;
 mod events;
 mod reports;
