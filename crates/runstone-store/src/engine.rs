@@ -36,6 +36,10 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     ("0007_history", include_str!("migrations/0007_history.sql")),
     ("0008_legacy", include_str!("migrations/0008_legacy.sql")),
     ("0009_labels", include_str!("migrations/0009_labels.sql")),
+    (
+        "0010_controls",
+        include_str!("migrations/0010_controls.sql"),
+    ),
 ];
 
 /// Migrations after which the derived tables of a store with entries are written anew, in the
@@ -46,6 +50,7 @@ const REBUILT: &[&str] = &[
     "0005_provenance",
     "0006_starts",
     "0009_labels",
+    "0010_controls",
 ];
 
 /// Where the database is.

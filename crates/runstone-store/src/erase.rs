@@ -446,7 +446,7 @@ async fn vacuum(database: &Database) -> Result<(), DbError> {
     if let Conn::Postgres(postgres) = &conn {
         postgres.unlimited().await?;
     }
-    conn.batch("VACUUM bodies, environments, organizations, users, accounts, api_keys")
+    conn.batch("VACUUM bodies, environments, organizations, users, accounts, api_keys, flows, repos, custom_types, controls")
         .await
 }
 

@@ -50,9 +50,9 @@ pub use crate::erase::{Closed, Erasable, ErasureDone, Wanted};
 pub use crate::fsck::{Problem, Report, fsck};
 pub use crate::limits::{LimitUsed, OrganizationLimits};
 pub use crate::read::{
-    Admission, AttestationFilter, Before, BuildFilter, Change, Covered, JournalBody, JournalEntry,
-    Lineage, LogHead, LogKey, Read, ReadError, Stamp, StartFilter, TimelinePage, TimelineWindow,
-    TrailFilter, TrailReports,
+    Admission, AttestationFilter, Before, BuildFilter, Change, Covered, Decision, DecisionFilter,
+    JournalBody, JournalEntry, Lineage, LogHead, LogKey, Read, ReadError, Stamp, StartFilter,
+    TimelinePage, TimelineWindow, TrailFilter, TrailReports,
 };
 pub use crate::upload::Upload;
 pub use crate::value::DbError;

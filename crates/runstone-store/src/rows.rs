@@ -1,5 +1,7 @@
 //! Facts as rows and rows as facts: the one mapping between the model and the tables.
 
+pub(crate) mod control;
+pub(crate) mod custom_type;
 mod elements;
 pub(crate) mod flow;
 pub(crate) mod legacy;
@@ -439,6 +441,8 @@ async fn load_one(conn: &mut Conn, key: &FactKey) -> Result<Fact, DbError> {
         | FactKey::Repo(..)
         | FactKey::RepoKnown(..) => flow::load(conn, key).await?,
         FactKey::ArtifactIn(..) | FactKey::LastIn(..) => legacy::load(conn, key).await?,
+        FactKey::Type(..) | FactKey::TypeNamed(..) => custom_type::load(conn, key).await?,
+        FactKey::Control(..) | FactKey::ControlNamed(..) => control::load(conn, key).await?,
     }
     .unwrap_or(Fact::Absent))
 }

@@ -174,6 +174,21 @@ macro_rules! stringify_lower {
     (DEPLOYMENTS) => {
         "deployments"
     };
+    (CUSTOM_TYPES) => {
+        "custom_types"
+    };
+    (TYPE_VERSIONS) => {
+        "type_versions"
+    };
+    (CONTROLS) => {
+        "controls"
+    };
+    (CONTROL_VERSIONS) => {
+        "control_versions"
+    };
+    (DECISIONS) => {
+        "decisions"
+    };
     (SEEN) => {
         "seen"
     };
@@ -220,6 +235,11 @@ tables! {
     REPOS Derived 2 (organization Int, no Int, known Text, provider Text, id Text, name Text, facts Text, tags Text, created_at Int, modified_at Int);
     APPROVALS Derived 3 (organization Int, flow Int, no Int, artifact Int, trail Int, prefix Int, fingerprint Blob, environment Int, state Text, entry Int, author Text, at Int);
     DEPLOYMENTS Derived 3 (organization Int, flow Int, no Int, artifact Int, trail Int, prefix Int, fingerprint Blob, environment Int, entry Int, author Text, at Int);
+    CUSTOM_TYPES Derived 2 (organization Int, no Int, name Text, description Text, versions Int, created_by Text, created_at Int, modified_at Int, archived_at Int);
+    TYPE_VERSIONS Derived 3 (organization Int, custom_type Int, version Int, entry Int, comment Int, author Text, at Int);
+    CONTROLS Derived 2 (organization Int, no Int, identifier Text, name Text, description Text, links Text, version Int, tags Text, created_by Text, created_at Int, archived_at Int, told_by Int);
+    CONTROL_VERSIONS Derived 3 (organization Int, control Int, version Int, entry Int, author Text, at Int);
+    DECISIONS Derived 3 (organization Int, control Text, attestation Int, version Int);
     SEEN Operational 2 (organization Int, environment Int, from_at Int, to_at Int, reports Int, longest_gap Int, reporter Text);
     UNWANTED_BLOBS Operational 2 (id Text, digest Blob);
 }

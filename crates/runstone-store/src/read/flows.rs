@@ -323,6 +323,25 @@ impl Read {
         organization: OrganizationNo,
         places: &[(EntryIndex, u32)],
     ) -> Result<HashMap<(EntryIndex, u32), Content>, ReadError> {
+        self.bodies_at(organization, places, true)
+            .await?
+            .into_iter()
+            .map(|(place, bytes)| {
+                let content = Content::of_body(&bytes)
+                    .map_err(|error| DbError::Corrupt(error.to_string()))?;
+                Ok((place, content))
+            })
+            .collect()
+    }
+
+    /// The bytes of private or plain bodies, by entry and position, set-wise; those that were
+    /// erased are missing.
+    pub(super) async fn bodies_at(
+        &mut self,
+        organization: OrganizationNo,
+        places: &[(EntryIndex, u32)],
+        private: bool,
+    ) -> Result<HashMap<(EntryIndex, u32), Vec<u8>>, ReadError> {
         let mut entries: Vec<i64> = places.iter().map(|(entry, _)| *entry as i64).collect();
         entries.sort_unstable();
         entries.dedup();
@@ -330,8 +349,8 @@ impl Read {
             .conn()
             .await?
             .query(
-                "SELECT b.entry, b.position, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.private = 1",
-                &[Value::Ints(entries), organization.0.into()],
+                "SELECT b.entry, b.position, b.encoding, b.bytes_total, b.bytes FROM ID_TABLE($1) CROSS JOIN bodies b WHERE b.organization = $2 AND b.entry = i.value AND b.private = $3",
+                &[Value::Ints(entries), organization.0.into(), private.into()],
             )
             .await?;
         let wanted: HashSet<_> = places.iter().collect();
@@ -352,9 +371,7 @@ impl Read {
                 crate::bodies::decode(row.int(2)?, &row.blob(4)?, total)?
             };
             self.bound_bytes(bytes.len())?;
-            let content =
-                Content::of_body(&bytes).map_err(|error| DbError::Corrupt(error.to_string()))?;
-            found.insert(place, content);
+            found.insert(place, bytes);
         }
         Ok(found)
     }

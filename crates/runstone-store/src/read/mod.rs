@@ -4,6 +4,8 @@
 //! questions stand beside it, by what they are about.
 
 mod access;
+mod controls;
+mod custom_types;
 mod environments;
 mod flows;
 mod legacy;
@@ -19,6 +21,7 @@ mod timeline;
 use std::sync::Arc;
 
 pub use access::Admission;
+pub use controls::{Decision, DecisionFilter};
 pub use flows::{AttestationFilter, TrailFilter, TrailReports};
 pub use lineage::{Before, Lineage};
 pub(crate) use log::split_bundle;

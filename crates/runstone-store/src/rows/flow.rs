@@ -44,14 +44,14 @@ fn known(key: &RepoKey) -> String {
     }
 }
 
-pub(super) fn optional_ordinal(record: &Record, column: usize) -> Result<Option<u32>, DbError> {
+pub(crate) fn optional_ordinal(record: &Record, column: usize) -> Result<Option<u32>, DbError> {
     record
         .optional_int(column)?
         .map(|int| u32::try_from(int).map_err(|_| corrupt("an ordinal")))
         .transpose()
 }
 
-fn optional_text(record: &Record, column: usize) -> Result<Option<String>, DbError> {
+pub(super) fn optional_text(record: &Record, column: usize) -> Result<Option<String>, DbError> {
     if record.is_null(column) {
         return Ok(None);
     }
@@ -75,7 +75,7 @@ fn state(record: &Record, column: usize) -> Result<State, DbError> {
     State::from_wire(record.text(column)?).ok_or_else(|| corrupt("a state"))
 }
 
-fn tags(record: &Record, column: usize) -> Result<BTreeMap<String, String>, DbError> {
+pub(super) fn tags(record: &Record, column: usize) -> Result<BTreeMap<String, String>, DbError> {
     serde_json::from_str(record.text(column)?).map_err(|_| corrupt("tags"))
 }
 
@@ -560,6 +560,8 @@ pub(super) async fn load(conn: &mut Conn, key: &FactKey) -> Result<Option<Fact>,
                 Numbered::Artifact => &table::ARTIFACTS,
                 Numbered::Attestation => &table::ATTESTATIONS,
                 Numbered::Repo => &table::REPOS,
+                Numbered::Type => &table::CUSTOM_TYPES,
+                Numbered::Control => &table::CONTROLS,
             };
             conn.query_one(
                 &format!(

@@ -282,6 +282,11 @@ impl Pending {
             }
             Row::Head(..) => {}
             Row::Approval(_) | Row::Deployment(_) => super::legacy::put(self, row),
+            Row::Type(known) => super::custom_type::put(self, known),
+            Row::TypeVersion(version) => super::custom_type::put_version(self, version),
+            Row::Control(known) => super::control::put(self, known),
+            Row::ControlVersion(version) => super::control::put_version(self, version),
+            Row::Decided(decided) => super::control::put_decided(self, decided),
             row => super::flow::put(self, row),
         }
     }

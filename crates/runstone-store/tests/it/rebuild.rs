@@ -143,8 +143,14 @@ fn back_to(migration: usize, engine: &Engine) -> String {
             .replace("{blob}", tokens[2])
             .replace("{strict_clustered}", tokens[3])
     };
+    let controls = "DROP TABLE custom_types; DROP TABLE type_versions; DROP TABLE controls; \
+         DROP TABLE control_versions; DROP TABLE decisions; DELETE FROM migrations WHERE no >= 10;";
+    let labels = "DROP INDEX artifacts_by_label; ALTER TABLE artifacts DROP COLUMN label; \
+         DELETE FROM migrations WHERE no >= 9;";
+    let legacy =
+        "DROP TABLE approvals; DROP TABLE deployments; DELETE FROM migrations WHERE no >= 8;";
     let pages = format!(
-        "DROP TABLE approvals; DROP TABLE deployments; DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
+        "DROP TABLE starts; DROP TABLE flows; DROP TABLE flow_names; DROP TABLE templates; DROP TABLE trails; \
          DROP TABLE tellings; DROP TABLE artifacts; DROP TABLE artifact_states; \
          DROP TABLE flow_namings; DROP TABLE attestations; DROP TABLE repos; \
          ALTER TABLE environments DROP COLUMN imported; \
@@ -166,24 +172,27 @@ fn back_to(migration: usize, engine: &Engine) -> String {
          DELETE FROM migrations WHERE no = 2;";
     let [int, text, _, end, _] = tokens;
     let provenance = format!(
-        "DROP TABLE approvals; DROP TABLE deployments; DROP TABLE starts; \
-         ALTER TABLE environments DROP COLUMN imported; \
+        "ALTER TABLE environments DROP COLUMN imported; \
+         DROP TABLE starts; DROP INDEX artifacts_by_time; \
          DROP TABLE flow_namings; DROP TABLE artifact_states; \
          CREATE TABLE artifact_states (organization {int} NOT NULL, artifact {int} NOT NULL, state {text} NOT NULL, PRIMARY KEY (organization, artifact)){end}; \
-         DROP INDEX artifacts_by_time; DROP INDEX artifacts_by_label; ALTER TABLE artifacts DROP COLUMN label; DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
+         DROP INDEX artifacts_by_repo; DROP INDEX artifacts_by_prefix; \
          CREATE INDEX artifacts_by_prefix ON artifacts (organization, prefix, no); \
          DELETE FROM migrations WHERE no >= 5;"
     );
     match migration {
-        1 => format!("{pages} {erasure}"),
-        2 => pages,
-        _ => provenance,
+        1 => format!("{controls} {labels} {legacy} {pages} {erasure}"),
+        2 => format!("{controls} {labels} {legacy} {pages}"),
+        4 => format!("{controls} {labels} {legacy} {provenance}"),
+        7 => format!("{controls} {labels} {legacy}"),
+        8 => format!("{controls} {labels}"),
+        _ => controls.to_owned(),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_of_an_earlier_schema_is_brought_up_to_date() {
-    for (seed, migration) in [(23, 1), (24, 2), (25, 4)] {
+    for (seed, migration) in [(23, 1), (24, 2), (25, 4), (26, 7), (27, 8), (28, 9)] {
         for bench in benches(seed).await {
             live(&bench, seed, 200).await;
             bench.store.close().await;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use runstone_model::command::{
-    Action, Attest, FlowAction, GivenTemplate, LegacyAction, NewKey, PatchEnvironment,
-    PutEnvironment, PutFlow, PutTrail, RecordReport, RepoTold, ReportApproval, ReportArtifact,
-    ReportDeployment,
+    Action, Attest, ControlAction, FlowAction, GivenTemplate, LegacyAction, NewKey,
+    PatchEnvironment, PutEnvironment, PutFlow, PutTrail, RecordReport, RepoTold, ReportApproval,
+    ReportArtifact, ReportDeployment, TypeAction,
 };
+use runstone_model::control::{ChangeControl, ControlTexts};
 use runstone_model::event::{Claim, TemplateText};
 use runstone_model::fact::{ApprovalState, Member, RepoId, RepoKey, Seen, Visibility};
 use runstone_model::id::{Commit, Fingerprint, Micros};
@@ -33,6 +34,8 @@ pub async fn live(bench: &Bench, seed: u64, count: usize) {
         let mut organization = organizations[usize::from(random.random_bool(0.3))];
         let action = if random.random_bool(0.25) {
             flow_act(bench, organization, &mut random).await
+        } else if random.random_bool(0.15) {
+            definition_act(bench, organization, &mut random).await
         } else {
             act(bench, &mut random)
         };
@@ -238,6 +241,91 @@ async fn flow_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Act
             }))
         }
     })
+}
+
+/// Something random about custom types, controls and what is attested by them.
+async fn definition_act(bench: &Bench, organization: &str, random: &mut StdRng) -> Action {
+    let name = format!("type-{}", random.random_range(0..3));
+    let identifier = format!("C-{}", random.random_range(0..3));
+    let text = |random: &mut StdRng| {
+        let no = random.random_range(0..3);
+        (no > 0).then(|| format!("ä\"{no}"))
+    };
+    let attest = |kind: String, version, control| {
+        Action::Flow(FlowAction::Attest(Box::new(Attest {
+            flow: "flow-0".to_owned(),
+            trail: "trail-0".to_owned(),
+            name: "slot-0".to_owned(),
+            kind,
+            is_compliant: version != Some(1),
+            fingerprint: None,
+            targets: Vec::new(),
+            commit: None,
+            repo: None,
+            original_kind: None,
+            version,
+            control,
+            content: "{}".into(),
+            attachment: None,
+        })))
+    };
+    match random.random_range(0..10) {
+        0..2 => Action::Type(TypeAction::Put {
+            name,
+            description: text(random),
+            comment: text(random),
+            definition: if random.random_bool(0.1) {
+                // Too large for the database.
+                let noise: String = (0..70_000)
+                    .map(|_| char::from(random.random_range(b'a'..=b'z')))
+                    .collect();
+                format!("{{\"type_schema\":{{\"description\":\"{noise}\"}}}}").into()
+            } else {
+                "{\"type_schema\":{\"b\":1.5,\"a\":1}}".into()
+            },
+        }),
+        2 => Action::Type(TypeAction::Archive { name }),
+        3..5 => {
+            let mut read = bench.store.read().await.unwrap();
+            let organization = read.organization_named(organization).await.unwrap();
+            let known = read
+                .custom_type_named(organization.unwrap().no, &name)
+                .await
+                .unwrap();
+            let version = known.map(|known| known.versions);
+            attest(format!("custom:{name}"), version, None)
+        }
+        5 => attest("system:decision".to_owned(), None, Some(identifier)),
+        6 => Action::Control(ControlAction::Create {
+            identifier,
+            texts: ControlTexts {
+                name: "a control".to_owned(),
+                description: text(random),
+                links: [("docs".to_owned(), "https://example.com".to_owned())].into(),
+            },
+        }),
+        7 => Action::Control(ControlAction::Change {
+            identifier,
+            change: ChangeControl {
+                name: text(random),
+                description: Some(text(random)),
+                links: None,
+            },
+        }),
+        8 => Action::Control(if random.random_bool(0.5) {
+            ControlAction::Archive { identifier }
+        } else {
+            ControlAction::Restore { identifier }
+        }),
+        _ => Action::Control(ControlAction::Tag {
+            identifier,
+            set: [("team".to_owned(), text(random).unwrap_or_default())].into(),
+            remove: text(random)
+                .map(|_| "tier".to_owned())
+                .into_iter()
+                .collect(),
+        }),
+    }
 }
 
 fn act(bench: &Bench, random: &mut StdRng) -> Action {
