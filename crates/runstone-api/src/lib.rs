@@ -7,8 +7,10 @@
 
 pub mod artifact;
 pub mod assertion;
+pub mod attestation_type;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod control;
 pub mod deployment;
 pub mod diff;
 pub mod environment;

@@ -191,7 +191,7 @@ impl State {
     }
 }
 
-fn changes_of(tags: read::PatchTags) -> (BTreeMap<String, String>, Vec<String>) {
+pub(super) fn changes_of(tags: read::PatchTags) -> (BTreeMap<String, String>, Vec<String>) {
     let set = tags
         .set
         .into_iter()

@@ -5,10 +5,12 @@
 
 pub(crate) mod access;
 pub(crate) mod cache;
+pub(crate) mod controls;
 pub(crate) mod environments;
 pub(crate) mod error;
 mod evidence;
 pub(crate) mod flows;
+pub(crate) mod judging;
 pub(crate) mod known;
 pub(crate) mod lanes;
 mod legacy;
@@ -27,6 +29,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use cache::SnapshotCache;
 use error::AppError;
+use judging::Judges;
 use known::Known;
 use lanes::Lanes;
 use lineages::Lineages;
@@ -44,6 +47,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) known: Known,
     pub(crate) lanes: Lanes,
+    pub(crate) judges: Judges,
     pub(crate) lineages: Lineages,
     pub(crate) snapshots: SnapshotCache,
     pub(crate) metrics: Metrics,
@@ -61,6 +65,7 @@ impl State {
         Arc::new(Self {
             known: Known::default(),
             lanes: Lanes::new(config.lane_bytes_max),
+            judges: Judges::new(),
             lineages: Lineages::new(LINEAGES_BYTES_MAX),
             snapshots: SnapshotCache::new(config.snapshot_cache_bytes_max),
             metrics: Metrics::new(),

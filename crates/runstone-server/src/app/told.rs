@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use runstone_model::attestation::{Attestation, Verdict};
 use runstone_model::command::{Attest, PutTrail, RepoTold, ReportArtifact};
+use runstone_model::custom_type::Evaluation;
 use runstone_model::event::Attachment;
 use runstone_model::fact::{Member, RepoId, RepoKey};
 use runstone_model::id::Commit;
@@ -15,6 +16,7 @@ use runstone_model::read::FieldErrors;
 use serde_json::{Map, Value, json};
 
 use super::error::AppError;
+use super::judging::Judgement;
 
 /// Most bytes of an artifact's own name: it stands in the entry.
 const FILENAME_BYTES_MAX: usize = 1_024;
@@ -157,6 +159,7 @@ pub(crate) fn artifact(flow: &str, told: CreateArtifact) -> Result<ReportArtifac
 }
 
 /// A file with what is known of it.
+#[derive(Clone)]
 pub(crate) struct Attached {
     pub(crate) file: Attachment,
     /// The client's name of it; empty if it has none.
@@ -165,13 +168,30 @@ pub(crate) struct Attached {
     pub(crate) evidence: Option<Value>,
 }
 
-/// An attestation (section 9). `judged` is what the newest version of a custom type made of it,
-/// with the number of that version.
+/// What a version of a custom type found, as it is shown beside the data.
+fn show_judgement(judged: &Judgement, payload: &mut Map<String, Value>) {
+    let Evaluation {
+        problems, summary, ..
+    } = &judged.evaluation;
+    payload.insert("type_version".to_owned(), judged.version.into());
+    if !summary.is_empty() {
+        let rows = summary
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        payload.insert("summary".to_owned(), rows);
+    }
+    if !problems.is_empty() {
+        payload.insert("problems".to_owned(), json!(problems));
+    }
+}
+
+/// An attestation (section 9), and what the newest version of its custom type made of it.
 pub(crate) fn attestation(
     flow: &str,
     trail: &str,
-    told: Attestation,
-    judged: Option<(u32, bool)>,
+    mut told: Attestation,
+    judged: Option<&Judgement>,
     attachment: Option<Attached>,
 ) -> Result<Attest, AppError> {
     let targets: Vec<String> = told
@@ -189,7 +209,10 @@ pub(crate) fn attestation(
     }
     let (version, is_compliant) = match (&told.verdict, judged) {
         (Verdict::Decided(compliant), _) => (None, *compliant),
-        (Verdict::ByType(_), Some((version, compliant))) => (Some(version), compliant),
+        (Verdict::ByType(_), Some(judged)) => {
+            show_judgement(judged, &mut told.payload);
+            (Some(judged.version), judged.evaluation.is_compliant)
+        }
         (Verdict::ByType(name), None) => {
             return Err(AppError::Internal(format!("type {name} was not asked")));
         }

@@ -144,6 +144,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::ArtifactMissingInTrail(_)
         | Refusal::ArtifactMissingInFlow(_)
         | Refusal::RepoMissing { .. }
+        | Refusal::TypeMissing { .. }
+        | Refusal::ControlMissing { .. }
         | Refusal::UserMissing { .. }
         | Refusal::AccountMissing { .. } => StatusCode::NOT_FOUND,
         Refusal::EnvironmentExists { .. }
@@ -163,7 +165,11 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::HistoryOutOfOrder { .. }
         | Refusal::LimitExceeded { .. } => StatusCode::BAD_REQUEST,
         // Somebody else was faster; a retry takes the other path.
-        Refusal::TrailToldMeanwhile { .. } => StatusCode::CONFLICT,
+        Refusal::TrailToldMeanwhile { .. } | Refusal::TypeChangedMeanwhile { .. } => {
+            StatusCode::CONFLICT
+        }
+        // Final, but contracted so.
+        Refusal::ControlExists { .. } => StatusCode::CONFLICT,
     }
 }
 

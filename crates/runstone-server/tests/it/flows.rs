@@ -10,7 +10,7 @@ use crate::support::{ADMIN, fp, get, put_environment, read, report, servers};
 const COMMIT: &str = "16d9990ad23a40eecaf087abac2a58a2d2a4b3f4";
 
 /// A form with `data_json` and perhaps a file.
-fn form(data: &Value, file: Option<(&str, &str, &[u8])>) -> (String, Vec<u8>) {
+pub fn form(data: &Value, file: Option<(&str, &str, &[u8])>) -> (String, Vec<u8>) {
     let boundary = "runstone-test-boundary";
     let mut body = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"data_json\"\r\n\r\n{data}\r\n"
@@ -30,7 +30,7 @@ fn form(data: &Value, file: Option<(&str, &str, &[u8])>) -> (String, Vec<u8>) {
     (format!("multipart/form-data; boundary={boundary}"), body)
 }
 
-async fn send_form(
+pub async fn send_form(
     server: &TestServer,
     method: &str,
     path: &str,
@@ -49,7 +49,7 @@ async fn send_form(
     server.call(request).await
 }
 
-async fn put_flow(server: &TestServer, name: &str, template: Option<&str>) -> u16 {
+pub async fn put_flow(server: &TestServer, name: &str, template: Option<&str>) -> u16 {
     let reply = send_form(
         server,
         "PUT",

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests may unwrap")]
 
+mod attestation_types;
 mod audit;
+mod controls;
 mod endpoints;
 mod evidence;
 mod flows;

@@ -5,7 +5,10 @@ use std::collections::{HashMap, HashSet};
 use axum::http::{Method, StatusCode};
 use runstone_api::paging::Page;
 use runstone_api::{path, seconds};
-use runstone_model::attestation::{KINDS, Kind, Verdict, system_attestation_types};
+use runstone_model::attestation::{
+    Attestation as Reported, KINDS, Kind, Verdict, system_attestation_types,
+};
+use runstone_model::command::Refusal;
 use runstone_model::event::Attachment;
 use runstone_model::fact::{
     Attestation, AttestationNo, EntryIndex, Flow, FlowNo, Organization, Trail, TrailNo,
@@ -18,8 +21,10 @@ use serde_json::{Map, Value, json};
 
 use super::flows::{live_flow, pagination};
 use super::trails::{commit_info, json_contents, trail_of};
+use crate::app::App;
 use crate::app::error::AppError;
-use crate::app::{App, told};
+use crate::app::judging::Judgement;
+use crate::app::told;
 use crate::http::answer::{self, Answer};
 use crate::http::call::{BodyBound, PublicCall, ReadCall, WriteCall, reader};
 use crate::http::openapi::{Of, Success, docs, param};
@@ -42,6 +47,8 @@ const LOOKED_AT_MAX: usize = 20_000;
 const COMMITS_MAX: usize = 200;
 /// The parts of a form: JSON, and what is attached.
 const PARTS: (&str, &str) = (multipart::DATA, "attachment_file");
+/// An attestation is judged so often while its type gets other versions.
+const JUDGEMENTS_MAX: u32 = 5;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let times = [
@@ -203,16 +210,56 @@ async fn attest(call: WriteCall, kind: &'static Kind) -> Answer {
     } else {
         (read(&call.body)?, None)
     };
-    if let Verdict::ByType(name) = &attestation.verdict {
-        return Err(AppError::missing(format!(
-            "Custom attestation type '{name}' does not exist for org '{}'.",
-            call.organization.name
-        )));
-    }
+    // Before what was sent is kept for good: there may be no such type.
+    let judged = judge(app, &call.organization, &attestation).await?;
     let attachment = attached(app, id, file).await?;
-    let attest = told::attestation(flow.as_str(), trail.as_str(), attestation, None, attachment)?;
-    app.attest(call.caller, &call.organization, attest).await?;
+    let (flow, trail) = (flow.as_str(), trail.as_str());
+    let Some(mut judged) = judged else {
+        let attest = told::attestation(flow, trail, attestation, None, attachment)?;
+        app.attest(call.caller, &call.organization, attest).await?;
+        return Ok(answer::ok(StatusCode::CREATED));
+    };
+    for attempt in 1.. {
+        let attest = told::attestation(
+            flow,
+            trail,
+            attestation.clone(),
+            Some(&judged),
+            attachment.clone(),
+        )?;
+        match app
+            .attest(call.caller.clone(), &call.organization, attest)
+            .await
+        {
+            // Its type has got another version, which is the one to judge.
+            Err(AppError::Refused(Refusal::TypeChangedMeanwhile { .. }))
+                if attempt < JUDGEMENTS_MAX =>
+            {
+                if let Some(again) = judge(app, &call.organization, &attestation).await? {
+                    judged = again;
+                }
+            }
+            done => {
+                done?;
+                break;
+            }
+        }
+    }
     Ok(answer::ok(StatusCode::CREATED))
+}
+
+/// What the newest version of its custom type makes of an attestation, if it is of one.
+async fn judge(
+    app: &App,
+    organization: &Organization,
+    attestation: &Reported,
+) -> Result<Option<Judgement>, AppError> {
+    let Verdict::ByType(name) = &attestation.verdict else {
+        return Ok(None);
+    };
+    let data = attestation.payload.get("attestation_data");
+    let data = data.unwrap_or(&Value::Null);
+    app.judge(organization, name, data).await.map(Some)
 }
 
 /// A file that was sent, with what it is.

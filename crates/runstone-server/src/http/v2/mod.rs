@@ -2,9 +2,11 @@
 
 mod artifacts;
 mod asserts;
+mod attestation_types;
 mod attestations;
 mod audit;
 mod builds;
+mod controls;
 mod deployments;
 mod diff;
 mod environments;
@@ -27,10 +29,10 @@ mod tags;
 mod timeline;
 mod trails;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use runstone_model::command::{GivenTemplate, Refusal};
-use runstone_model::event::TemplateText;
+use runstone_model::event::{Actor, TemplateText};
 use runstone_model::fact::{Environment, Organization, SnapshotNo};
 use runstone_model::id::{Fingerprint, Micros};
 use runstone_model::name::{FlowName, TrailName};
@@ -58,6 +60,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     endpoints.extend(evidence::endpoints());
     endpoints.extend(asserts::endpoints());
     endpoints.extend(audit::endpoints());
+    endpoints.extend(attestation_types::endpoints());
+    endpoints.extend(controls::endpoints());
     endpoints.extend(tags::endpoints());
     endpoints.extend(repos::endpoints());
     endpoints.extend(builds::endpoints());
@@ -130,6 +134,26 @@ fn has_tag(tags: &BTreeMap<String, String>, wanted: &str) -> bool {
         Some((key, value)) => {
             !value.is_empty() && tags.get(key).is_some_and(|found| found == value)
         }
+    }
+}
+
+/// Names of those who caused entries, each looked up once.
+#[derive(Default)]
+struct Names(HashMap<Actor, String>);
+
+impl Names {
+    async fn of(
+        &mut self,
+        read: &mut Read,
+        organization: &Organization,
+        actor: &Actor,
+    ) -> Result<String, AppError> {
+        if let Some(name) = self.0.get(actor) {
+            return Ok(name.clone());
+        }
+        let name = read.name_of(organization.no, actor).await?;
+        self.0.insert(actor.clone(), name.clone());
+        Ok(name)
     }
 }
 

@@ -1,7 +1,8 @@
-//! Tags (`api-environments.md` section 15.1). Controls are known, but none exists yet.
+//! Tags (`api-environments.md` section 15.1).
 
 use axum::http::{Method, StatusCode};
 use runstone_api::tag::{PatchTags, RESOURCE_TYPES};
+use runstone_model::command::Refusal;
 use runstone_model::read;
 use runstone_model::role::Right;
 
@@ -35,26 +36,16 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn patch(call: WriteCall) -> Answer {
     let id = call.parts.param("resource_id");
-    let org = &call.organization.name;
-    let missing = match call.parts.param("resource_type") {
-        // Wrapped in quotes as clients expect it.
-        "control" | "controls" => Some(format!(
-            "\"Control '{id}' does not exist in organization '{org}'\""
-        )),
-        "env" | "environment" | "environments" | "flow" | "flows" | "repo" | "repos" => None,
-        _ => {
-            return Err(AppError::bad(format!(
-                "Valid resource types are: {}.",
-                RESOURCE_TYPES.join(", ")
-            )));
-        }
-    };
-    let tags = read::patch_tags(&call.body)?;
-    if let Some(message) = missing {
-        return Err(AppError::missing(message));
+    let kind = call.parts.param("resource_type");
+    if !RESOURCE_TYPES.contains(&kind) {
+        return Err(AppError::bad(format!(
+            "Valid resource types are: {}.",
+            RESOURCE_TYPES.join(", ")
+        )));
     }
+    let tags = read::patch_tags(&call.body)?;
     let app = &call.parts.app;
-    match call.parts.param("resource_type") {
+    match kind {
         "flow" | "flows" => {
             app.tag_flow(call.caller, &call.organization, id, tags)
                 .await?;
@@ -62,6 +53,17 @@ async fn patch(call: WriteCall) -> Answer {
         "repo" | "repos" => {
             app.tag_repo(call.caller, &call.organization, id, tags)
                 .await?;
+        }
+        "control" | "controls" => {
+            app.tag_control(call.caller, &call.organization, id, tags)
+                .await
+                .map_err(|error| match error {
+                    // Wrapped in quotes as clients expect it.
+                    AppError::Refused(refusal @ Refusal::ControlMissing { .. }) => {
+                        AppError::missing(format!("\"{refusal}\""))
+                    }
+                    error => error,
+                })?;
         }
         _ => {
             app.tag_environment(call.caller, &call.organization, id, tags)

@@ -3,6 +3,7 @@
 
 mod cloud;
 mod concurrency;
+mod definitions;
 mod docker;
 mod flows;
 mod legacy;
