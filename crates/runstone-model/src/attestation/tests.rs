@@ -606,12 +606,7 @@ fn evidence_of_older_clients_is_an_attestation() {
     assert_eq!(attestation.annotations.unwrap()["evidence_fingerprint"], FP);
 
     let errors = of("generic").read_artifact_evidence(b"{\"name\": \"a.b\", \"flows\": []}");
-    let fields: Vec<String> = errors
-        .unwrap_err()
-        .0
-        .iter()
-        .map(|(path, _)| path.clone())
-        .collect();
+    let fields: Vec<String> = errors.unwrap_err().0.into_keys().collect();
     assert_eq!(
         fields,
         [

@@ -95,15 +95,14 @@ async fn form(
     file: Option<(&str, &str)>,
 ) -> Reply {
     let boundary = "runstone-test-boundary";
-    let mut body = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{part}\"\r\n\r\n{data}\r\n"
-    );
-    if let Some((part, text)) = file {
-        body += &format!(
+    let file = file.map_or_else(String::new, |(part, text)| {
+        format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"{part}\"; filename=\"e.txt\"\r\n\r\n{text}\r\n"
-        );
-    }
-    body += &format!("--{boundary}--\r\n");
+        )
+    });
+    let body = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"{part}\"\r\n\r\n{data}\r\n{file}--{boundary}--\r\n"
+    );
     let request = Request::builder()
         .method("POST")
         .uri(format!("/api/v2{path}"))

@@ -47,7 +47,7 @@ impl Read {
             .await?
             .query_one(
                 &format!(
-                    "{SELECT_APPROVAL} FROM approvals p WHERE p.organization = $1 AND p.flow = $2 AND p.no = $3"
+                    "{SELECT_APPROVAL} WHERE p.organization = $1 AND p.flow = $2 AND p.no = $3"
                 ),
                 &[organization.0.into(), flow.0.into(), no.0.into()],
             )
@@ -68,7 +68,7 @@ impl Read {
             .await?
             .query(
                 &format!(
-                    "{SELECT_APPROVAL} FROM approvals p WHERE p.organization = $1 AND p.flow = $2 ORDER BY p.no DESC LIMIT $3 OFFSET $4"
+                    "{SELECT_APPROVAL} WHERE p.organization = $1 AND p.flow = $2 ORDER BY p.no DESC LIMIT $3 OFFSET $4"
                 ),
                 &[
                     organization.0.into(),
@@ -92,9 +92,7 @@ impl Read {
             .conn()
             .await?
             .query(
-                &format!(
-                    "{SELECT_APPROVAL} FROM ID_TABLE($1) CROSS JOIN approvals p WHERE p.organization = $2 AND p.prefix >= i.value AND p.prefix <= i.value ORDER BY p.entry"
-                ),
+                "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.state, p.entry, p.author, p.at FROM ID_TABLE($1) CROSS JOIN approvals p WHERE p.organization = $2 AND p.prefix >= i.value AND p.prefix <= i.value ORDER BY p.entry",
                 &[prefixes(fingerprints), organization.0.into()],
             )
             .await?;
@@ -144,7 +142,7 @@ impl Read {
             .await?
             .query_one(
                 &format!(
-                    "{SELECT_DEPLOYMENT} FROM deployments p WHERE p.organization = $1 AND p.flow = $2 AND p.no = $3"
+                    "{SELECT_DEPLOYMENT} WHERE p.organization = $1 AND p.flow = $2 AND p.no = $3"
                 ),
                 &[organization.0.into(), flow.0.into(), no.0.into()],
             )
@@ -165,7 +163,7 @@ impl Read {
             .await?
             .query(
                 &format!(
-                    "{SELECT_DEPLOYMENT} FROM deployments p WHERE p.organization = $1 AND p.flow = $2 ORDER BY p.no DESC LIMIT $3 OFFSET $4"
+                    "{SELECT_DEPLOYMENT} WHERE p.organization = $1 AND p.flow = $2 ORDER BY p.no DESC LIMIT $3 OFFSET $4"
                 ),
                 &[
                     organization.0.into(),
@@ -189,9 +187,7 @@ impl Read {
             .conn()
             .await?
             .query(
-                &format!(
-                    "{SELECT_DEPLOYMENT} FROM ID_TABLE($1) CROSS JOIN deployments p WHERE p.organization = $2 AND p.prefix >= i.value AND p.prefix <= i.value ORDER BY p.entry"
-                ),
+                "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.entry, p.author, p.at FROM ID_TABLE($1) CROSS JOIN deployments p WHERE p.organization = $2 AND p.prefix >= i.value AND p.prefix <= i.value ORDER BY p.entry",
                 &[prefixes(fingerprints), organization.0.into()],
             )
             .await?;

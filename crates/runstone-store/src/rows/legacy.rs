@@ -13,8 +13,8 @@ use crate::conn::Conn;
 use crate::table;
 use crate::value::{DbError, Record};
 
-/// The columns of an approval.
-pub(crate) const SELECT_APPROVAL: &str = "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.state, p.entry, p.author, p.at";
+/// An approval.
+pub(crate) const SELECT_APPROVAL: &str = "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.state, p.entry, p.author, p.at FROM approvals p";
 
 pub(crate) fn approval(record: &Record) -> Result<Approval, DbError> {
     Ok(Approval {
@@ -34,7 +34,7 @@ pub(crate) fn approval(record: &Record) -> Result<Approval, DbError> {
 }
 
 /// The columns of an announced deployment.
-pub(crate) const SELECT_DEPLOYMENT: &str = "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.entry, p.author, p.at";
+pub(crate) const SELECT_DEPLOYMENT: &str = "SELECT p.organization, p.flow, p.no, p.artifact, p.trail, p.fingerprint, p.environment, p.entry, p.author, p.at FROM deployments p";
 
 pub(crate) fn deployment(record: &Record) -> Result<Deployment, DbError> {
     Ok(Deployment {

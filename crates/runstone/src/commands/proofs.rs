@@ -19,10 +19,11 @@ pub fn write(context: &Context, folder: &Path, entries: &BTreeSet<u64>) -> anyho
     };
     let org = context.org();
     let head = parse(&context.get(context.api(&["journal", org], &[]))?)?;
-    let keys: String = items(&head, "keys")
-        .iter()
-        .map(|key| format!("{}\n", text(key, "vkey")))
-        .collect();
+    let mut keys = String::new();
+    for key in items(&head, "keys") {
+        keys.push_str(&text(key, "vkey"));
+        keys.push('\n');
+    }
     write("keys", keys.as_bytes())?;
     for index in entries {
         let index = index.to_string();
