@@ -642,6 +642,10 @@ fn unexpected_ones_stand_in_the_order_of_their_first_report() {
             .line()
             .ends_with("web?=COMPLIANT[x:generic+? c:generic+?]")
     );
+    // So do artifacts, whichever was reported last.
+    story.artifact("app", B, C1);
+    story.artifact("web", A, C1);
+    assert!(story.line().ends_with("c:generic+?] app?=COMPLIANT[]"));
 }
 
 #[test]

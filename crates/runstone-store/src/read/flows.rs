@@ -1,6 +1,6 @@
 //! Flows, trails, artifacts, attestations, repositories.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use runstone_model::compliance::TrailState;
@@ -194,6 +194,18 @@ impl Read {
             .ok_or_else(|| DbError::Corrupt("a template is missing".to_owned()))
     }
 
+    /// Versions of templates as they were given, set-wise.
+    pub async fn templates(
+        &mut self,
+        organization: OrganizationNo,
+        numbers: impl IntoIterator<Item = TemplateNo>,
+    ) -> Result<BTreeMap<TemplateNo, TemplateText>, ReadError> {
+        let numbers = numbers.into_iter().collect();
+        let found = rows::flow::template_texts(self.conn().await?, organization, &numbers).await?;
+        self.bound(found.len())?;
+        Ok(found)
+    }
+
     /// A trail by name.
     pub async fn trail_named(
         &mut self,
@@ -302,18 +314,50 @@ impl Read {
 
     /// Everything that was reported to a trail, and what follows from it.
     pub async fn trail_reports(&mut self, trail: &Trail) -> Result<TrailReports, ReadError> {
-        let organization = trail.organization;
+        let mut found = self.reports_of_trails(trail.organization, [trail]).await?;
+        found
+            .remove(&trail.no)
+            .ok_or_else(|| DbError::Corrupt("a trail has no reports".to_owned()))
+    }
+
+    /// The same of many trails, set-wise: each has an item.
+    pub async fn reports_of_trails<'t>(
+        &mut self,
+        organization: OrganizationNo,
+        trails: impl IntoIterator<Item = &'t Trail>,
+    ) -> Result<HashMap<TrailNo, TrailReports>, ReadError> {
+        let trails: Vec<&Trail> = trails.into_iter().collect();
+        let numbers: Vec<TrailNo> = trails.iter().map(|trail| trail.no).collect();
         let (artifacts, attestations) =
-            rows::flow::reports(self.conn().await?, organization, trail.no).await?;
+            rows::flow::reports_of(self.conn().await?, organization, &numbers).await?;
         self.bound(artifacts.len() + attestations.len())?;
+        let of_trails = trails.iter().map(|trail| trail.template);
+        let conn = self.conn().await?;
         let templates =
-            rows::flow::templates(self.conn().await?, trail, &artifacts, &attestations).await?;
-        let state = rows::flow::replay(trail, &artifacts, &attestations, &templates);
-        Ok(TrailReports {
-            artifacts,
-            attestations,
-            state,
-        })
+            rows::flow::templates(conn, organization, of_trails, &artifacts, &attestations).await?;
+        let mut told: HashMap<TrailNo, (Vec<Artifact>, Vec<Attestation>)> = HashMap::new();
+        for artifact in artifacts {
+            told.entry(artifact.trail).or_default().0.push(artifact);
+        }
+        for attestation in attestations {
+            told.entry(attestation.trail)
+                .or_default()
+                .1
+                .push(attestation);
+        }
+        Ok(trails
+            .into_iter()
+            .map(|trail| {
+                let (artifacts, attestations) = told.remove(&trail.no).unwrap_or_default();
+                let state = rows::flow::replay(trail, &artifacts, &attestations, &templates);
+                let reports = TrailReports {
+                    artifacts,
+                    attestations,
+                    state,
+                };
+                (trail.no, reports)
+            })
+            .collect())
     }
 
     /// What private bodies hold, by entry and position, set-wise; those that were erased are

@@ -467,10 +467,66 @@ pub(crate) async fn reports(
     ))
 }
 
-/// The templates that a trail and its reports were evaluated with.
+/// What was reported in trails, oldest first of each, set-wise.
+pub(crate) async fn reports_of(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    trails: &[TrailNo],
+) -> Result<(Vec<Artifact>, Vec<Attestation>), DbError> {
+    let wanted = || Value::Ints(trails.iter().map(|no| i64::from(no.0)).collect());
+    let artifacts = conn
+        .query(
+            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no ORDER BY s.entry DESC LIMIT 1) FROM ID_TABLE($1) CROSS JOIN artifacts a WHERE a.organization = $2 AND a.trail = i.value ORDER BY a.no",
+            &[wanted(), organization.0.into()],
+        )
+        .await?;
+    let attestations = conn
+        .query(
+            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.trail = i.value ORDER BY a.no",
+            &[wanted(), organization.0.into()],
+        )
+        .await?;
+    Ok((
+        artifacts.iter().map(artifact).collect::<Result<_, _>>()?,
+        attestations
+            .iter()
+            .map(attestation)
+            .collect::<Result<_, _>>()?,
+    ))
+}
+
+/// Versions of templates as they were given, set-wise.
+pub(crate) async fn template_texts(
+    conn: &mut Conn,
+    organization: OrganizationNo,
+    numbers: &BTreeSet<TemplateNo>,
+) -> Result<BTreeMap<TemplateNo, TemplateText>, DbError> {
+    let wanted = numbers.iter().map(|no| i64::from(no.0)).collect();
+    let rows = conn
+        .query(
+            "SELECT t.no, t.text FROM ID_TABLE($1) CROSS JOIN templates t WHERE t.organization = $2 AND t.no = i.value",
+            &[Value::Ints(wanted), organization.0.into()],
+        )
+        .await?;
+    let found = rows
+        .iter()
+        .map(|row| {
+            let text = TemplateText::of_bytes(&crate::bodies::unsqueeze(&row.blob(1)?)?)
+                .map_err(|error| DbError::Corrupt(error.to_string()))?;
+            Ok((TemplateNo(row.ordinal(0)?), text))
+        })
+        .collect::<Result<BTreeMap<_, _>, DbError>>()?;
+    if found.len() < numbers.len() {
+        return Err(corrupt("a template is missing"));
+    }
+    Ok(found)
+}
+
+/// The templates that trails and their reports were evaluated with.
 pub(crate) async fn templates(
     conn: &mut Conn,
-    trail: &Trail,
+    organization: OrganizationNo,
+    trails: impl Iterator<Item = TemplateNo>,
     artifacts: &[Artifact],
     attestations: &[Attestation],
 ) -> Result<BTreeMap<TemplateNo, Arc<Template>>, DbError> {
@@ -478,17 +534,16 @@ pub(crate) async fn templates(
         .iter()
         .map(|artifact| artifact.template)
         .chain(attestations.iter().map(|attestation| attestation.template))
-        .chain([trail.template])
+        .chain(trails)
         .collect();
-    let mut templates = BTreeMap::new();
-    for no in used {
-        let text = template_text(conn, trail.organization, no)
-            .await?
-            .ok_or_else(|| corrupt("a template is missing"))?;
-        let template = read_template(&text).map_err(|_| corrupt("a template"))?;
-        templates.insert(no, Arc::new(template));
-    }
-    Ok(templates)
+    template_texts(conn, organization, &used)
+        .await?
+        .into_iter()
+        .map(|(no, text)| {
+            let template = read_template(&text).map_err(|_| corrupt("a template"))?;
+            Ok((no, Arc::new(template)))
+        })
+        .collect()
 }
 
 /// What the verdicts on a trail depend on, from its reports in the order of their entries and the
@@ -509,7 +564,8 @@ pub(crate) async fn trail_state(
     };
     let trail = trail(&row)?;
     let (artifacts, attestations) = reports(conn, organization, no).await?;
-    let templates = templates(conn, &trail, &artifacts, &attestations).await?;
+    let of_trail = std::iter::once(trail.template);
+    let templates = templates(conn, organization, of_trail, &artifacts, &attestations).await?;
     Ok(Some(replay(&trail, &artifacts, &attestations, &templates)))
 }
 

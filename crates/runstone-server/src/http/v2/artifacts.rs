@@ -170,18 +170,16 @@ impl<'a> Around<'a> {
         let numbers: HashSet<TrailNo> = artifacts.iter().map(|artifact| artifact.trail).collect();
         let numbers: Vec<TrailNo> = numbers.into_iter().collect();
         let trails = read.trails(organization.no, &numbers).await?;
-        let (mut flows, mut reports) = (HashMap::new(), HashMap::new());
-        let mut places: Vec<(EntryIndex, u32)> = Vec::new();
-        for trail in trails.values() {
-            if !flows.contains_key(&trail.flow)
-                && let Some(flow) = read.flow(organization.no, trail.flow).await?
-            {
-                flows.insert(flow.no, flow);
-            }
-            let told = read.trail_reports(trail).await?;
-            places.extend(told.attestations.iter().map(|report| (report.entry, 0)));
-            reports.insert(trail.no, told);
-        }
+        let flows: HashSet<FlowNo> = trails.values().map(|trail| trail.flow).collect();
+        let flows: Vec<FlowNo> = flows.into_iter().collect();
+        let flows = read.flows_by_no(organization.no, &flows).await?;
+        let reports = read
+            .reports_of_trails(organization.no, trails.values())
+            .await?;
+        let mut places: Vec<(EntryIndex, u32)> = reports
+            .values()
+            .flat_map(|told| told.attestations.iter().map(|report| (report.entry, 0)))
+            .collect();
         places.extend(artifacts.iter().map(|artifact| (artifact.entry, 0)));
         let contents = json_contents(read, organization, &places).await?;
         let fingerprints: HashSet<Fingerprint> = artifacts

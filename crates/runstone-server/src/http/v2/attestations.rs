@@ -1,6 +1,6 @@
 //! Attestations (`api-flows.md` sections 9 and 10).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use axum::http::{Method, StatusCode};
 use runstone_api::paging::Page;
@@ -19,6 +19,7 @@ use runstone_model::role::Right;
 use runstone_store::{AttestationFilter, Read};
 use serde_json::{Map, Value, json};
 
+use super::Names;
 use super::flows::{live_flow, pagination};
 use super::trails::{commit_info, json_contents, trail_of};
 use crate::app::App;
@@ -380,20 +381,15 @@ pub(super) async fn show_all(
     let numbers: HashSet<TrailNo> = attestations.iter().map(|report| report.trail).collect();
     let numbers: Vec<TrailNo> = numbers.into_iter().collect();
     let trails = read.trails(organization.no, &numbers).await?;
-    let mut flows: HashMap<FlowNo, Flow> = HashMap::new();
-    for trail in trails.values() {
-        if !flows.contains_key(&trail.flow)
-            && let Some(flow) = read.flow(organization.no, trail.flow).await?
-        {
-            flows.insert(flow.no, flow);
-        }
-    }
+    let flows: HashSet<FlowNo> = trails.values().map(|trail| trail.flow).collect();
+    let flows: Vec<FlowNo> = flows.into_iter().collect();
+    let flows = read.flows_by_no(organization.no, &flows).await?;
     let places: Vec<(EntryIndex, u32)> = attestations
         .iter()
         .map(|report| (report.entry, 0))
         .collect();
     let contents = json_contents(read, organization, &places).await?;
-    let mut names = HashMap::new();
+    let mut names = Names::default();
     let mut shown = Vec::with_capacity(attestations.len());
     for attestation in attestations {
         let Some(trail) = trails.get(&attestation.trail) else {
@@ -402,10 +398,7 @@ pub(super) async fn show_all(
         let Some(flow) = flows.get(&trail.flow) else {
             continue;
         };
-        if !names.contains_key(&attestation.by) {
-            let name = read.name_of(organization.no, &attestation.by).await?;
-            names.insert(attestation.by.clone(), name);
-        }
+        let by = names.of(read, organization, &attestation.by).await?;
         shown.push(object(
             organization,
             origin,
@@ -413,7 +406,7 @@ pub(super) async fn show_all(
             trail,
             attestation,
             contents.get(&(attestation.entry, 0)),
-            names.get(&attestation.by).map(String::as_str),
+            Some(&by),
         ));
     }
     Ok(shown)

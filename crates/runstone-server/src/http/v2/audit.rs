@@ -248,8 +248,7 @@ async fn case(call: &mut ReadCall, of: Of) -> Result<Case, AppError> {
     let shown_trail = if trail.implicit {
         None
     } else {
-        let shown =
-            trails::show(&mut call.read, &organization, &origin, &flow, &trail, true).await?;
+        let shown = trails::show(&mut call.read, &organization, &origin, &flow, &trail).await?;
         Some(to_value(&shown)?)
     };
     let mut views = Vec::with_capacity(reported.len());

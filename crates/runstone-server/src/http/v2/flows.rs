@@ -10,7 +10,7 @@ use runstone_api::paging::Page;
 use runstone_api::seconds;
 use runstone_model::command::{GivenTemplate, Refusal, Reply};
 use runstone_model::event::TemplateText;
-use runstone_model::fact::{Flow, Organization, Trail, TrailNo};
+use runstone_model::fact::{Flow, Organization, Repo, RepoNo, Trail, TrailNo};
 use runstone_model::id::{Named, wire_id};
 use runstone_model::provenance;
 use runstone_model::role::Right;
@@ -221,36 +221,49 @@ async fn rename(call: WriteCall) -> Answer {
     Ok(answer::ok(StatusCode::OK))
 }
 
+/// Flows in the order given, set-wise.
 async fn show(
     read: &mut Read,
     organization: &Organization,
-    flow: &Flow,
-) -> Result<Shown, AppError> {
-    let template = match read.template(organization.no, flow.template).await? {
-        TemplateText::Yaml(text) => ShownTemplate::Yaml(text),
-        TemplateText::Names(names) => ShownTemplate::Names(names),
-    };
-    let repo = match flow.repo {
-        Some(repo) => read.repo(organization.no, repo).await?,
-        None => None,
-    };
-    Ok(Shown {
-        id: wire_id(Named::Flow, &organization.id, flow.no.0),
-        name: flow.name.clone(),
-        description: flow.description.clone(),
-        visibility: flow.visibility.as_str().to_owned(),
-        org: organization.name.clone(),
-        template,
-        repo_url: repo.map(|repo| repo.url()).unwrap_or_default(),
-        tags: flow.tags.clone(),
-    })
+    flows: &[Flow],
+) -> Result<Vec<Shown>, AppError> {
+    let templates = flows.iter().map(|flow| flow.template);
+    let templates = read.templates(organization.no, templates).await?;
+    let repos: Vec<RepoNo> = flows.iter().filter_map(|flow| flow.repo).collect();
+    let repos = read.repos_by_no(organization.no, &repos).await?;
+    Ok(flows
+        .iter()
+        .map(|flow| {
+            // The read fails where one is missing.
+            let template = match templates[&flow.template].clone() {
+                TemplateText::Yaml(text) => ShownTemplate::Yaml(text),
+                TemplateText::Names(names) => ShownTemplate::Names(names),
+            };
+            let repo = flow.repo.and_then(|repo| repos.get(&repo));
+            Shown {
+                id: wire_id(Named::Flow, &organization.id, flow.no.0),
+                name: flow.name.clone(),
+                description: flow.description.clone(),
+                visibility: flow.visibility.as_str().to_owned(),
+                org: organization.name.clone(),
+                template,
+                repo_url: repo.map(Repo::url).unwrap_or_default(),
+                tags: flow.tags.clone(),
+            }
+        })
+        .collect())
 }
 
 async fn get_one(mut call: ReadCall) -> Answer {
     let name = call.parts.param("flow_name");
     let flow = live_flow(&mut call.read, &call.organization, name).await?;
-    let shown = show(&mut call.read, &call.organization, &flow).await?;
-    answer::json(StatusCode::OK, &shown)
+    let shown = show(
+        &mut call.read,
+        &call.organization,
+        std::slice::from_ref(&flow),
+    )
+    .await?;
+    answer::json(StatusCode::OK, &shown.first())
 }
 
 async fn list(mut call: ReadCall) -> Answer {
@@ -291,15 +304,19 @@ async fn list(mut call: ReadCall) -> Answer {
     }
     let latest: Vec<TrailNo> = flows.iter().filter_map(|flow| flow.latest_trail).collect();
     let trails: HashMap<TrailNo, Trail> = call.read.trails(call.organization.no, &latest).await?;
-    let mut items = Vec::with_capacity(flows.len());
-    for flow in &flows {
-        let trail = flow.latest_trail.and_then(|no| trails.get(&no));
-        items.push(FlowListItem {
-            flow: show(&mut call.read, &call.organization, flow).await?,
-            latest_activity_at: flow.latest_at.map(seconds),
-            latest_state: trail.map(|trail| trail.state.as_wire().to_owned()),
-        });
-    }
+    let shown = show(&mut call.read, &call.organization, &flows).await?;
+    let items: Vec<FlowListItem> = shown
+        .into_iter()
+        .zip(&flows)
+        .map(|(shown, flow)| {
+            let trail = flow.latest_trail.and_then(|no| trails.get(&no));
+            FlowListItem {
+                flow: shown,
+                latest_activity_at: flow.latest_at.map(seconds),
+                latest_state: trail.map(|trail| trail.state.as_wire().to_owned()),
+            }
+        })
+        .collect();
     match paged {
         None => answer::json(StatusCode::OK, &items),
         Some(paged) => answer::json(

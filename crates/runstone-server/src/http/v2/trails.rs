@@ -21,6 +21,7 @@ use runstone_store::{Read, TrailReports};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::Names;
 use super::flows::{created_or_ok, live_flow, pagination};
 use super::legacy::{Releases, reviewer};
 use super::lives::lives;
@@ -209,7 +210,7 @@ struct Parts<'a> {
     trail: &'a Trail,
     reports: &'a TrailReports,
     /// What private bodies hold, as JSON.
-    contents: HashMap<(EntryIndex, u32), Value>,
+    contents: &'a HashMap<(EntryIndex, u32), Value>,
     repos: HashMap<RepoNo, Repo>,
     releases: Releases,
 }
@@ -509,116 +510,110 @@ impl Parts<'_> {
     }
 }
 
-/// The JSON of a trail, with its events or without.
+/// Where what a trail was told stands.
+fn places_of(trail: &Trail) -> impl Iterator<Item = (EntryIndex, u32)> + '_ {
+    trail.members.values().copied()
+}
+
+/// The JSON of a trail with its events.
 pub(super) async fn show(
     read: &mut Read,
     organization: &Organization,
     origin: &str,
     flow: &Flow,
     trail: &Trail,
-    with_events: bool,
 ) -> Result<Shown, AppError> {
     let reports = read.trail_reports(trail).await?;
-    let tellings = if with_events {
-        read.tellings(trail).await?
-    } else {
-        Vec::new()
-    };
-    let mut places: Vec<(EntryIndex, u32)> = trail.members.values().copied().collect();
-    if with_events {
-        for telling in &tellings {
-            places.extend(telling.members.values().map(|at| (telling.entry, *at)));
-        }
-        let artifacts = reports.artifacts.iter().map(|artifact| artifact.entry);
-        let attestations = reports.attestations.iter().map(|report| report.entry);
-        places.extend(artifacts.chain(attestations).map(|entry| (entry, 0)));
+    let tellings = read.tellings(trail).await?;
+    let mut places: Vec<(EntryIndex, u32)> = places_of(trail).collect();
+    for telling in &tellings {
+        places.extend(telling.members.values().map(|at| (telling.entry, *at)));
     }
-    let releases = if with_events {
-        let told = reports.artifacts.iter();
-        let fingerprints: BTreeSet<Fingerprint> =
-            told.map(|artifact| artifact.fingerprint).collect();
-        let fingerprints: Vec<Fingerprint> = fingerprints.into_iter().collect();
-        let releases = Releases::of(read, organization, &fingerprints).await?;
-        for fingerprint in fingerprints {
-            let approvals = releases.approvals(flow.no, fingerprint);
-            places.extend(approvals.map(|approval| (approval.entry, 0)));
-        }
-        releases
-    } else {
-        Releases::default()
-    };
+    let artifacts = reports.artifacts.iter().map(|artifact| artifact.entry);
+    let attestations = reports.attestations.iter().map(|report| report.entry);
+    places.extend(artifacts.chain(attestations).map(|entry| (entry, 0)));
+    let told = reports.artifacts.iter();
+    let fingerprints: BTreeSet<Fingerprint> = told.map(|artifact| artifact.fingerprint).collect();
+    let fingerprints: Vec<Fingerprint> = fingerprints.into_iter().collect();
+    let releases = Releases::of(read, organization, &fingerprints).await?;
+    for fingerprint in fingerprints {
+        let approvals = releases.approvals(flow.no, fingerprint);
+        places.extend(approvals.map(|approval| (approval.entry, 0)));
+    }
     let contents = json_contents(read, organization, &places).await?;
-    let mut repos = HashMap::new();
-    if with_events {
-        for no in &trail.repos {
-            repos.extend(
-                read.repo(organization.no, *no)
-                    .await?
-                    .map(|repo| (*no, repo)),
-            );
-        }
-    }
+    let template = read.template(organization.no, trail.template).await?;
+    let created_by = read.name_of(organization.no, &trail.created_by).await?;
     let parts = Parts {
         organization,
         flow,
         trail,
         reports: &reports,
-        contents,
-        repos,
+        contents: &contents,
+        repos: read.repos_by_no(organization.no, &trail.repos).await?,
         releases,
     };
-    let events = if with_events {
-        Some(parts.events(read, &tellings).await?)
-    } else {
-        None
-    };
-    let content = match read.template(organization.no, trail.template).await? {
-        TemplateText::Yaml(text) => text,
-        TemplateText::Names(names) => json!(names).to_string(),
-    };
-    let last = reports
-        .artifacts
-        .iter()
-        .map(|artifact| artifact.at)
-        .chain(reports.attestations.iter().map(|report| report.at))
-        .max();
-    let told = parts.member(Member::GitCommitInfo);
-    Ok(Shown {
-        name: trail.name.clone(),
-        description: parts
-            .member(Member::Description)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
-        git_commit_info: told.map(|told| commit_info(Some(told))),
-        origin_url: parts
-            .member(Member::OriginUrl)
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned),
-        user_data: parts
-            .member(Member::UserData)
-            .cloned()
-            .unwrap_or_else(|| json!({})),
-        repo_ids: trail
-            .repos
+    let events = parts.events(read, &tellings).await?;
+    parts.shown(origin, &template, created_by, Some(events))
+}
+
+impl Parts<'_> {
+    fn shown(
+        &self,
+        origin: &str,
+        template: &TemplateText,
+        created_by: String,
+        events: Option<Vec<Value>>,
+    ) -> Result<Shown, AppError> {
+        let (organization, flow, trail, reports) =
+            (self.organization, self.flow, self.trail, self.reports);
+        let content = match template {
+            TemplateText::Yaml(text) => text.clone(),
+            TemplateText::Names(names) => json!(names).to_string(),
+        };
+        let last = reports
+            .artifacts
             .iter()
-            .map(|repo| wire_id(Named::Repo, &organization.id, repo.0))
-            .collect(),
-        created_at: seconds(trail.created_at),
-        last_modified_at: seconds(trail.modified_at.max(last.unwrap_or_default())),
-        created_by: read.name_of(organization.no, &trail.created_by).await?,
-        compliance_status: raw(reports.state.status().to_json(&WireIds(organization)))?,
-        compliance_state: trail.state.as_wire().to_owned(),
-        is_compliant: trail.state.is_compliant(),
-        template: reports.state.template().view(&content),
-        events,
-        flow: FlowOfTrail {
-            name: flow.name.clone(),
-            tags: flow.tags.clone(),
-        },
-        external_urls: parts.member(Member::ExternalUrls).cloned(),
-        html_url: path::trail_html(origin, &organization.name, &flow.name, &trail.name),
-    })
+            .map(|artifact| artifact.at)
+            .chain(reports.attestations.iter().map(|report| report.at))
+            .max();
+        let told = self.member(Member::GitCommitInfo);
+        Ok(Shown {
+            name: trail.name.clone(),
+            description: self
+                .member(Member::Description)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            git_commit_info: told.map(|told| commit_info(Some(told))),
+            origin_url: self
+                .member(Member::OriginUrl)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned),
+            user_data: self
+                .member(Member::UserData)
+                .cloned()
+                .unwrap_or_else(|| json!({})),
+            repo_ids: trail
+                .repos
+                .iter()
+                .map(|repo| wire_id(Named::Repo, &organization.id, repo.0))
+                .collect(),
+            created_at: seconds(trail.created_at),
+            last_modified_at: seconds(trail.modified_at.max(last.unwrap_or_default())),
+            created_by,
+            compliance_status: raw(reports.state.status().to_json(&WireIds(organization)))?,
+            compliance_state: trail.state.as_wire().to_owned(),
+            is_compliant: trail.state.is_compliant(),
+            template: reports.state.template().view(&content),
+            events,
+            flow: FlowOfTrail {
+                name: flow.name.clone(),
+                tags: flow.tags.clone(),
+            },
+            external_urls: self.member(Member::ExternalUrls).cloned(),
+            html_url: path::trail_html(origin, &organization.name, &flow.name, &trail.name),
+        })
+    }
 }
 
 async fn put(call: WriteCall) -> Answer {
@@ -668,41 +663,43 @@ async fn get_one(mut call: ReadCall) -> Answer {
     )
     .await?;
     let origin = call.parts.origin();
-    let shown = show(
-        &mut call.read,
-        &call.organization,
-        &origin,
-        &flow,
-        &trail,
-        true,
-    )
-    .await?;
+    let shown = show(&mut call.read, &call.organization, &origin, &flow, &trail).await?;
     answer::json(StatusCode::OK, &shown)
 }
 
+/// Trails without their events, in the order given: a few statements, however many there are.
 async fn show_all(call: &mut ReadCall, trails: &[Trail]) -> Result<Vec<Shown>, AppError> {
-    let origin = call.parts.origin();
-    let mut flows: HashMap<FlowNo, Flow> = HashMap::new();
+    let organization = &call.organization;
+    let (origin, read) = (call.parts.origin(), &mut call.read);
+    let flows: BTreeSet<FlowNo> = trails.iter().map(|trail| trail.flow).collect();
+    let flows: Vec<FlowNo> = flows.into_iter().collect();
+    let flows = read.flows_by_no(organization.no, &flows).await?;
+    let reports = read.reports_of_trails(organization.no, trails).await?;
+    let templates = trails.iter().map(|trail| trail.template);
+    let templates = read.templates(organization.no, templates).await?;
+    let places: Vec<_> = trails.iter().flat_map(places_of).collect();
+    let contents = json_contents(read, organization, &places).await?;
+    let mut names = Names::default();
     let mut shown = Vec::with_capacity(trails.len());
     for trail in trails {
-        if !flows.contains_key(&trail.flow)
-            && let Some(flow) = call.read.flow(call.organization.no, trail.flow).await?
-        {
-            flows.insert(flow.no, flow);
-        }
-        if let Some(flow) = flows.get(&trail.flow) {
-            shown.push(
-                show(
-                    &mut call.read,
-                    &call.organization,
-                    &origin,
-                    flow,
-                    trail,
-                    false,
-                )
-                .await?,
-            );
-        }
+        let created_by = names.of(read, organization, &trail.created_by).await?;
+        let (Some(flow), Some(reports), Some(template)) = (
+            flows.get(&trail.flow),
+            reports.get(&trail.no),
+            templates.get(&trail.template),
+        ) else {
+            continue;
+        };
+        let parts = Parts {
+            organization,
+            flow,
+            trail,
+            reports,
+            contents: &contents,
+            repos: HashMap::new(),
+            releases: Releases::default(),
+        };
+        shown.push(parts.shown(&origin, template, created_by, None)?);
     }
     Ok(shown)
 }
