@@ -51,7 +51,7 @@ The log is `{origin}`, its checkpoint covers {size} entries.\n\
    is SHA-256 of a zero byte and the entry; the hashes of the receipt lead from it to the root in\n\
    the checkpoint as in RFC 6962, section 2.1.1; the checkpoint is a signed note\n\
    (c2sp.org/signed-note), which golang.org/x/mod/sumdb/note opens. With Runstone:\n\
-   `runstone verify receipt journal/receipts/N.tlog-proof --entry journal/entries/N.json --key KEY`.\n\
+   `runstone verify journal/receipts/N.tlog-proof --entry journal/entries/N.json --key KEY`.\n\
 3. Contents: SHA-256 of each file in `journal/bodies` and `evidence` stands in its entry.\n\
 4. That nothing was left out: ask for the whole log (`/log/…`, c2sp.org/tlog-tiles) and compare.\n"
     )
