@@ -468,6 +468,9 @@ pub(crate) async fn reports(
 }
 
 /// What was reported in trails, oldest first of each, set-wise.
+///
+/// A range of one value, because SQLite goes through the whole organization for an equal one: it
+/// takes the primary key where the value has no type.
 pub(crate) async fn reports_of(
     conn: &mut Conn,
     organization: OrganizationNo,
@@ -476,13 +479,13 @@ pub(crate) async fn reports_of(
     let wanted = || Value::Ints(trails.iter().map(|no| i64::from(no.0)).collect());
     let artifacts = conn
         .query(
-            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no ORDER BY s.entry DESC LIMIT 1) FROM ID_TABLE($1) CROSS JOIN artifacts a WHERE a.organization = $2 AND a.trail = i.value ORDER BY a.no",
+            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.fingerprint, a.filename, a.sha1, a.template, a.repo, a.entry, a.at, (SELECT s.state FROM artifact_states s WHERE s.organization = a.organization AND s.artifact = a.no ORDER BY s.entry DESC LIMIT 1) FROM ID_TABLE($1) CROSS JOIN artifacts a WHERE a.organization = $2 AND a.trail >= i.value AND a.trail <= i.value ORDER BY a.no",
             &[wanted(), organization.0.into()],
         )
         .await?;
     let attestations = conn
         .query(
-            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.trail = i.value ORDER BY a.no",
+            "SELECT a.organization, a.no, a.flow, a.trail, a.name, a.kind, a.is_compliant, a.fingerprint, a.targets, a.sha1, a.overrides, a.original_kind, a.template, a.repo, a.is_attached, a.entry, a.author, a.at FROM ID_TABLE($1) CROSS JOIN attestations a WHERE a.organization = $2 AND a.trail >= i.value AND a.trail <= i.value ORDER BY a.no",
             &[wanted(), organization.0.into()],
         )
         .await?;
